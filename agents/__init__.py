@@ -1,0 +1,109 @@
+"""Agents: users of the plain Gymnasium API.
+
+An agent is made from an environment's two spaces, decides with `act` and is told with `learn` what
+came of it. Its module is imported when it is first used.
+"""
+
+import re
+from importlib import import_module
+from pkgutil import resolve_name
+from typing import Any, Protocol, runtime_checkable
+
+from gymnasium import spaces
+
+from mtlgym.lookup import lookup, unknown
+
+AGENTS = {
+    "balancing": "mtlgym.agents.balancing_policy:BalancingPolicy",
+    "igbv2": "mtlgym.agents.igbv2:IGBv2",
+    "uniform": "mtlgym.agents.uniform:UniformRandom",
+}
+_CLASSES = {path.partition(":")[2]: path for path in AGENTS.values()}
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """What every agent offers."""
+
+    def act(self, observation: Any, info: dict[str, Any]) -> Any:
+        """The decision for this observation and the info that came with it."""
+
+    def learn(
+        self,
+        observation: Any,
+        action: Any,
+        reward: float,
+        next_observation: Any,
+        terminated: bool,
+        truncated: bool,
+        info: dict[str, Any],
+    ) -> None:
+        """Take in one step of the environment; `info` is the one that the step returned."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a run changes, as nested dictionaries and lists of arrays and plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue bit for bit from what `state_dict` returned."""
+
+
+def make(
+    spec: str,
+    observation_space: spaces.Space,
+    action_space: spaces.Space,
+    seed: int | None = None,
+) -> Agent:
+    """An agent by name, with its default settings.
+
+    Args:
+        spec: a name in `AGENTS`, or a loss-balancing method as `mtlgym.balancing` spells it:
+            "igbv1", "dwa:temperature=1.5", "dwa+si".
+        observation_space: the environment's.
+        action_space: the environment's.
+        seed: start of the agent's own streams of chance; None takes fresh entropy.
+
+    Raises:
+        ValueError: for an unknown name, or spaces that the agent cannot work with.
+    """
+    if spec in AGENTS:
+        return resolve_name(AGENTS[spec])(observation_space, action_space, seed=seed)
+    _check_method(spec)
+    policy = resolve_name(AGENTS["balancing"])
+    return policy(observation_space, action_space, method=spec, seed=seed)
+
+
+def environment_options(spec: str) -> dict[str, Any]:
+    """What `gym.make` of a training environment needs for that agent to act as published.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if spec in ("igbv2", "balancing"):
+        return {"actions": "weights", "transform": "log"}
+    if spec in AGENTS:
+        return {}
+    _check_method(spec)
+    method, _ = import_module("mtlgym.balancing.method").parse(spec)
+    options = {"actions": "weights", "transform": method.transform}
+    return options | ({"same_batch": True} if method.needs_same_batch else {})
+
+
+def _check_method(spec: str) -> None:
+    """See that the spec begins with a loss method; where it does not, all agents are named."""
+    methods = import_module("mtlgym.balancing").LOSS_METHODS
+    head = re.split(r"[:+]", spec, maxsplit=1)[0]
+    lookup({**AGENTS, **methods}, head, "agent")
+    if head in AGENTS:
+        raise ValueError(f"`spec` {spec!r}: only a loss-balancing method takes settings")
+
+
+def __getattr__(name: str) -> Any:
+    """The class of that name, from its own module."""
+    if name not in _CLASSES:
+        raise AttributeError(unknown(name, _CLASSES, "agent class"))
+    return resolve_name(_CLASSES[name])
+
+
+def __dir__() -> list[str]:
+    """The module's own names and the classes that it loads on demand."""
+    return sorted([*globals(), *_CLASSES])

@@ -1,0 +1,199 @@
+"""IGBv2: soft actor-critic picks the task weights while the network trains."""
+
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from mtlgym.agents import actions, sac
+from mtlgym.agents.logistic_normal import LogisticNormal
+from mtlgym.agents.streams import numpy_stream, torch_stream
+
+_COUNTS = ("update_every", "updates", "batch_size", "buffer_size")
+_APART = ("observation_space", "action_space", "seed")
+_POSITIVE = (*_COUNTS, "learning_rate", "temperature")
+
+
+@dataclass(eq=False)
+class IGBv2:
+    """Weigh tasks by a SAC policy that learns from the improvable gaps during the training itself.
+
+    Transitions are kept from the third epoch on, when the reward's base losses are known (and any
+    that ends in failure); SAC
+    trains from `update_epoch` and decides from `use_epoch`, always by sampling. Before that the
+    weights are n softmax(N(0, 1)^n), random loss weighting. Every `update_every` decisions make
+    int(f `updates`) gradient steps on batches of int(f `batch_size`) transitions, where
+    f = 1 + fill of the buffer runs from 1 to 2. The end of the budget never masks the target of a
+    transition; a failed training does.
+
+    With `actions="weights"` an action is n softmax(u), u normal, with the logistic-normal density.
+    With `actions="logits"` it is tanh(u), Stable-Baselines3's own squashed normal, and random
+    decisions are clip(N(0, 1/4), -1, 1), which the environment turns into nearly the same weights.
+
+    Source: Dai, Fei, Lu, "Improvable Gap Balancing for Multi-Task Learning" (UAI 2023), section
+    3.2.2, Algorithm 2; sizes and rates of the published code.
+    Differs from it in that the density of the weights is the softmax's, not the tanh's, and in
+    that a failure ends an episode.
+
+    Attributes:
+        observation_space: one-axis box, the losses and whatever else is observed.
+        action_space: `Box(0, inf, (tasks,))` or `Box(-1, 1, (tasks,))`.
+        seed: start of the agent's own streams of chance; None takes fresh entropy.
+        update_epoch: first epoch, counted from 1, in which SAC trains.
+        use_epoch: first epoch in which SAC decides.
+        update_every: decisions from one round of gradient steps to the next.
+        updates: gradient steps of a round while the buffer is empty; a full one doubles them.
+        batch_size: transitions of a gradient step, growing likewise.
+        buffer_size: transitions kept.
+        gamma: discount of a decision, in [0, 1].
+        tau: share of the critics that enters the target critics at each gradient step.
+        learning_rate: Adam's, for actor, critics and temperature.
+        temperature: initial weight of the entropy, tuned from then on.
+        target_entropy: in nats; None takes minus the number of tasks.
+        hidden: units of the hidden layers of actor and critics.
+
+    Raises:
+        ValueError: for another kind of space, or a number out of its range.
+    """
+
+    observation_space: spaces.Space
+    action_space: spaces.Space
+    _: KW_ONLY
+    seed: int | None = None
+    update_epoch: int = 4
+    use_epoch: int = 6
+    update_every: int = 50
+    updates: int = 25
+    batch_size: int = 128
+    buffer_size: int = 10_000
+    gamma: float = 0.99
+    tau: float = 0.005
+    learning_rate: float = 3e-4
+    temperature: float = 0.2
+    target_entropy: float | None = None
+    hidden: tuple[int, ...] = (128, 128)
+
+    def __post_init__(self) -> None:
+        """Check the settings and build SAC."""
+        self._kind = actions.kind(self.action_space, "IGBv2", ("weights", "logits"))
+        self._tasks = actions.tasks(self.action_space)
+        self._size = actions.vector_size(self.observation_space, "IGBv2")
+        self._check_numbers()
+        self._torch, self._numpy = torch_stream(self.seed), numpy_stream(self.seed)
+        with self._torch.swapped_in(), self._numpy.swapped_in():
+            self._model = self._build()
+        self._decisions = 0
+
+    @property
+    def stored(self) -> int:
+        """Transitions in the replay buffer."""
+        return sac.replay(self._model).size()
+
+    @property
+    def gradient_steps(self) -> int:
+        """Gradient steps that SAC has made."""
+        return self._model._n_updates
+
+    def act(self, observation: np.ndarray, info: dict[str, Any]) -> np.ndarray:
+        """The action for the pending batch, whose epoch is `info["epoch"]`; (tasks,), float32."""
+        with self._torch.swapped_in(), torch.no_grad():
+            if info["epoch"] < self.use_epoch:
+                return self._explore()
+            batch = torch.from_numpy(np.asarray(observation, np.float32))[None]
+            return self._model.actor(batch)[0].numpy()
+
+    def learn(
+        self,
+        observation: np.ndarray,
+        action: np.ndarray,
+        reward: float,
+        next_observation: np.ndarray,
+        terminated: bool,
+        truncated: bool,
+        info: dict[str, Any],
+    ) -> None:
+        """Keep the transition, and train SAC when a round is due.
+
+        A transition whose reward had no base losses, `info["reward_ready"]` false, is not kept,
+        unless it ended in failure: that reward needs none.
+        """
+        self._decisions += 1
+        if info["reward_ready"] or terminated:
+            sac.replay(self._model).add(
+                observation,
+                next_observation,
+                action,
+                np.float32(reward),
+                np.bool_(terminated),
+                [{}],
+            )
+        due = self._decisions % self.update_every == 0 and info["epoch"] >= self.update_epoch
+        if due and self.stored:
+            growth = 1 + self.stored / self.buffer_size
+            with self._torch.swapped_in(), self._numpy.swapped_in():
+                self._model.train(int(self.updates * growth), int(self.batch_size * growth))
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that a run changes: SAC, its transitions, streams and the count."""
+        return {
+            "settings": self._settings(),
+            "sac": sac.state_dict(self._model),
+            "torch": self._torch.state(),
+            "numpy": self._numpy.state(),
+            "decisions": self._decisions,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue, bit for bit, from what `state_dict` returned.
+
+        Raises:
+            ValueError: for the state of an agent with other spaces or numbers.
+        """
+        if state["settings"] != self._settings():
+            raise ValueError(
+                f"`state` is of an IGBv2 with {state['settings']}, not {self._settings()}"
+            )
+        sac.load_state_dict(self._model, state["sac"])
+        self._torch.load(state["torch"])
+        self._numpy.load(state["numpy"])
+        self._decisions = state["decisions"]
+
+    def _explore(self) -> np.ndarray:
+        noise = torch.randn(self._tasks)
+        if self._kind == "weights":
+            return (len(noise) * torch.softmax(noise, dim=0)).numpy()
+        return (noise / 2).clamp(-1, 1).numpy()
+
+    def _build(self) -> sac.SAC:
+        tasks = self._tasks
+        low, high = (0, tasks) if self._kind == "weights" else (-1, 1)
+        model = sac.build(
+            self.observation_space,
+            spaces.Box(low, high, (tasks,), np.float32),
+            learning_rate=self.learning_rate,
+            buffer_size=self.buffer_size,
+            gamma=self.gamma,
+            tau=self.tau,
+            ent_coef=f"auto_{self.temperature}",
+            target_entropy=-float(tasks) if self.target_entropy is None else self.target_entropy,
+            policy_kwargs={"net_arch": list(self.hidden), "optimizer_kwargs": {"fused": True}},
+        )
+        if self._kind == "weights":
+            model.actor.action_dist = LogisticNormal()
+        return model
+
+    def _check_numbers(self) -> None:
+        for name in _POSITIVE:
+            if not vars(self)[name] > 0:
+                raise ValueError(f"`{name}` must be positive, not {vars(self)[name]}")
+        for name in ("gamma", "tau"):
+            if not 0 <= vars(self)[name] <= 1:
+                raise ValueError(f"`{name}` must lie in [0, 1], not {vars(self)[name]}")
+
+    def _settings(self) -> dict[str, Any]:
+        """What a state must agree in to fit: the spaces, and every number but the seed."""
+        numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _APART}
+        spaces = {"observations": self._size, "actions": self._kind, "tasks": self._tasks}
+        return spaces | numbers | {"hidden": list(self.hidden)}

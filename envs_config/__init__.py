@@ -1,0 +1,1 @@
+"""One TOML preset a published protocol."""

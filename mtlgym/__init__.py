@@ -1,0 +1,28 @@
+"""Gymnasium environments in which training a multi-task model is the MDP.
+
+Importing the package registers every `MTL-...` id; models, data and their libraries are imported
+when an environment is made.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mtlgym.presets import register_all
+
+if TYPE_CHECKING:
+    from mtlgym import agents, balancing, envs_config
+    from mtlgym.balancing import Balancer
+
+__version__ = "0.1.0"
+__all__ = ["Balancer", "__version__", "agents", "balancing", "envs_config"]
+
+register_all()
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: these need torch, whose import takes seconds."""
+    if name == "Balancer":
+        return import_module("mtlgym.balancing").Balancer
+    if name in ("agents", "balancing", "envs_config"):
+        return import_module(f"mtlgym.{name}")
+    raise AttributeError(f"module 'mtlgym' has no attribute {name!r}")

@@ -1,0 +1,22 @@
+"""What task weights multiply: the losses, or their logarithms."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+TRANSFORMS = ("none", "log")
+
+
+def weighted_sum(
+    losses: Float[Tensor, " tasks"], weights: Float[Tensor, " tasks"], transform: str
+) -> Float[Tensor, ""]:
+    """The objective sum_i w_i L_i (`none`) or sum_i w_i log L_i (`log`), with the losses' graph.
+
+    The logarithm makes the objective invariant to the losses' scales. A loss of zero is taken as
+    the smallest normal number and passes no gradient: there is nothing left to improve.
+
+    Source: Dai et al. (UAI 2023), eq. 2; the logarithm from Navon et al. (ICML 2022).
+    """
+    if transform == "log":
+        losses = losses.clamp(min=torch.finfo(losses.dtype).tiny).log()
+    return (weights * losses).sum()

@@ -1,0 +1,1 @@
+"""Run cells (environment, agent, seed), and say what came of them."""

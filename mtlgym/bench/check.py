@@ -1,0 +1,65 @@
+"""What every environment must pass."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import stable_baselines3.common.env_checker
+from gymnasium.utils.env_checker import check_env
+
+Maker = Callable[[], gym.Env]
+
+
+def gymnasium_rules(make: Maker, steps: int) -> None:
+    """Gymnasium's environment checker, rendering included."""
+    env = make()
+    check_env(env.unwrapped)
+    env.close()
+    env.close()  # closing twice is allowed
+
+
+def sb3_rules(make: Maker, steps: int) -> None:
+    """Stable-Baselines3's environment checker."""
+    env = make()
+    stable_baselines3.common.env_checker.check_env(env.unwrapped)
+    env.close()
+
+
+def same_seed(make: Maker, steps: int) -> None:
+    """One seed gives one rollout, whatever other environments do in between."""
+    one, other, between = (make() for _ in range(3))
+    between.reset(seed=1)
+    first = rollout(one, 0, steps)
+    second = rollout(other, 0, steps, between)
+    for a, b in zip(first, second, strict=True):
+        assert np.array_equal(a, b), f"the rollouts of seed 0 differ: {a} and {b}"
+
+
+def other_seed(make: Maker, steps: int) -> None:
+    """Another seed gives another rollout."""
+    first, second = rollout(make(), 0, steps), rollout(make(), 1, steps)
+    different = any(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert different, "the rollouts of seeds 0 and 1 are the same"
+
+
+def rollout(env: gym.Env, seed: int, steps: int, between: gym.Env | None = None) -> list[Any]:
+    """The observations and rewards of random actions from a seed."""
+    env.action_space.seed(seed)
+    trace: list[Any] = [env.reset(seed=seed)[0]]
+    for _ in range(steps):
+        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        trace += [observation, reward]
+        if between is not None:
+            between.step(between.action_space.sample())
+        if terminated or truncated:
+            break
+    return trace
+
+
+CHECKS: dict[str, Callable[[Maker, int], None]] = {
+    "Gymnasium's environment checker": gymnasium_rules,
+    "Stable-Baselines3's environment checker": sb3_rules,
+    "the same seed gives the same rollout": same_seed,
+    "another seed gives another rollout": other_seed,
+}

@@ -1,0 +1,51 @@
+"""Logs of one JSON object a line, which a crash can cut but not spoil."""
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+
+class Log:
+    """Appends rows to a file; every row is on the disk when `write` returns.
+
+    Attributes:
+        size: bytes written, which is where a run that is continued truncates the file to.
+    """
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        """Write from byte `size` on; what stands behind it is dropped."""
+        path.touch()
+        os.truncate(path, size)
+        self._path = path
+        self.size = size
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Append one row."""
+        line = (json.dumps(row) + "\n").encode()
+        with self._path.open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        self.size += len(line)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """All whole rows of the file; a last line that was cut short is left out with a warning.
+
+    Raises:
+        ValueError: if another line is damaged; names the file and the line.
+        FileNotFoundError: if there is no such file.
+    """
+    lines = path.read_bytes().split(b"\n")
+    rest = lines.pop()  # empty if the last line is whole
+    if rest:
+        warnings.warn(f"{path}: the last line is cut short and left out", stacklevel=2)
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
+    return rows

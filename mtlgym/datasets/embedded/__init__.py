@@ -1,0 +1,1 @@
+"""Data that ships with the package; sources and licences: DATA_LICENSES.md."""

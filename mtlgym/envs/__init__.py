@@ -1,0 +1,1 @@
+"""Gymnasium environments: an episode is a training run."""

@@ -1,0 +1,89 @@
+"""Sorts an environment's flat options into the parts that they belong to."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mtlgym.envs.settings import Settings
+from mtlgym.lookup import unknown
+from mtlgym.metrics import Baseline
+from mtlgym.problems import build, builder_options
+from mtlgym.problems.problem import Problem
+from mtlgym.training.settings import Training
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Configuration:
+    """All that makes a training environment.
+
+    Attributes:
+        problem: what is learnt.
+        training: how.
+        settings: what the agent sees and decides.
+        description: the same in plain values; two environments of equal descriptions continue
+            each other's checkpoints.
+    """
+
+    problem: Problem
+    training: Training
+    settings: Settings
+    description: dict[str, Any]
+
+
+def configure(
+    problem: str | Problem, baseline: Baseline | Mapping[str, Any] | None, options: dict[str, Any]
+) -> Configuration:
+    """Check the options, then build the problem.
+
+    Raises:
+        ValueError: for an option that neither `Settings`, `Training` nor the problem's builder
+            has, or a value that is not allowed.
+    """
+    settings = Settings(**_take(options, Settings))
+    training = Training(**_take(options, Training))
+    rest = {key: options[key] for key in options if key not in _fields(Settings, Training)}
+    if isinstance(problem, str):
+        known = builder_options(problem)
+        for option in rest:
+            if option not in known:
+                every = [*known, *_fields(Settings, Training)]
+                raise ValueError(unknown(option, every, "option"))
+        built = build(problem, rest)
+    elif rest:
+        raise ValueError(unknown(next(iter(rest)), _fields(Settings, Training), "option"))
+    else:
+        built = problem
+    if baseline is not None:
+        given = baseline if isinstance(baseline, Baseline) else Baseline(**baseline)
+        built = dataclasses.replace(built, baseline=given)
+    return Configuration(built, training, settings, _describe(built, training, settings, rest))
+
+
+def _fields(*classes: type) -> list[str]:
+    return [field.name for kind in classes for field in dataclasses.fields(kind)]
+
+
+def _take(options: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    return {name: options[name] for name in _fields(kind) if name in options}
+
+
+def _describe(
+    problem: Problem, training: Training, settings: Settings, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    plain = {
+        "problem": problem.name,
+        "tasks": problem.tasks,
+        "data": problem.source.kind,
+        "data_sha256": problem.source.sha256,
+        "baseline": dataclasses.asdict(problem.baseline) if problem.baseline else None,
+        **{key: value for key, value in options.items() if key != "data"},
+        **{k: v for k, v in dataclasses.asdict(training).items() if k != "device"},
+        **dataclasses.asdict(settings),
+    }
+    return json.loads(json.dumps(plain, default=_name))
+
+
+def _name(value: Any) -> str:
+    """What a function of one's own, or a value that JSON lacks, is called."""
+    return getattr(value, "__qualname__", str(value))

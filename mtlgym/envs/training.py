@@ -1,0 +1,192 @@
+"""An episode is one training run of a multi-task model."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlgym.envs import picture, snapshot
+from mtlgym.envs.episode import Episode
+from mtlgym.envs.history import History
+from mtlgym.envs.interfaces import make_interface
+from mtlgym.envs.observations import Observer
+from mtlgym.envs.options import configure
+from mtlgym.metrics import Baseline
+from mtlgym.problems.problem import Problem
+from mtlgym.record import Record
+from mtlgym.training import checkpoint
+from mtlgym.training.validation import measure
+
+
+class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
+    """Training a multi-task model as an MDP: losses in, task weights or the next task out.
+
+    `reset` builds the model, the data order and the optimizer from one seed and looks at the first
+    batch; `step` trains on that batch as the action says and looks at the next one. The budget's
+    end is `truncated`: the MDP has no end of its own. A loss that is negative or not finite, or a
+    gradient that is not finite, is `terminated`, with `failure_reward` and `info["failure"]`
+    naming the task; the observation is then the last sound one, zeros if there was none.
+
+    Source: Dai et al. (UAI 2023), section 3.2.2, for weights; Glover and Hokamp (2019), section 3,
+    for tasks.
+    """
+
+    metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}  # noqa: RUF012
+
+    def __init__(
+        self,
+        problem: str | Problem,
+        *,
+        baseline: Baseline | Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Make the environment; `reset` builds the model.
+
+        Args:
+            problem: a key of `PROBLEMS`, or a problem of one's own.
+            baseline: single-task figures for Delta_m, in place of the problem's.
+            render_mode: `rgb_array`, `ansi` or None.
+            **options: fields of `Settings` (what the agent sees and decides) and of `Training` (how
+                the model is trained) and arguments of the problem's builder, side by side, so that
+                `gym.make(id, reward=..., lr=..., data=...)` takes them all.
+
+        Raises:
+            ValueError: for an unknown name or a value that is not allowed; says what is.
+        """
+        modes = self.metadata["render_modes"]
+        if render_mode is not None and render_mode not in modes:
+            raise ValueError(f"`render_mode` must be one of {modes}, not {render_mode!r}")
+        self.render_mode = render_mode
+        self.configuration = configure(problem, baseline, options)
+        self.problem = self.configuration.problem
+        self.settings = self.configuration.settings
+        tasks = len(self.problem.tasks)
+        self.interface = make_interface(self.settings, tasks)
+        self.action_space = self.interface.space
+        self._observer = Observer(self.settings.observation, tasks)
+        self.observation_space = self._observer.space
+        self.episode: Episode | None = None
+        self._open = False
+        self._ready = False
+        self._history = History()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Build a fresh model and look at its first losses; `options` has no effect."""
+        super().reset(seed=seed)
+        self.episode = self._new_episode(int(self.np_random.integers(2**63)))
+        record = self.episode.start()
+        self._open = True
+        self._ready = False
+        self._history = History()
+        return self._observer.observe(record), self._info(record)
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Train as the action says, then look at what comes next.
+
+        Raises:
+            ValueError: for an action that is not allowed; nothing has changed then.
+            gymnasium.error.ResetNeeded: before `reset`, and after the episode's end.
+        """
+        if self.episode is None or not self._open:
+            raise gym.error.ResetNeeded("no episode is open: call reset() before step()")
+        decision = self.interface.decode(action)
+        before = self.episode.record
+        after = self.episode.advance(decision)
+        reward = self._reward(before, after)
+        truncated = not after.failed and after.step == self.episode.budget  # the MDP has no end
+        self._open = not (after.failed or truncated)
+        if self.render_mode is not None:
+            self._history.add(after, reward)
+        self._ready = not (self.settings.awaits_base_losses and before.base_losses is None)
+        return self._observer.observe(after), reward, after.failed, truncated, self._info(after)
+
+    def evaluate(self, split: str = "val", *, best: bool = False) -> dict[str, float]:
+        """The model's `{"task/metric": value}` on a split; changes nothing.
+
+        Args:
+            split: `train`, `val` or `test`.
+            best: take the parameters that validated best, not the last ones.
+
+        Raises:
+            ValueError: for another split.
+            gymnasium.error.ResetNeeded: before `reset`.
+        """
+        learner = self._running().learner
+        model = learner.validation.best_model(learner.model) if best else learner.model
+        return measure(self.problem, model, split)
+
+    def render(self) -> Any:
+        """The run so far: a picture (height, width, 3), or a table as text."""
+        if self.render_mode == "rgb_array":
+            return picture.draw(self._history, self.problem.tasks)
+        if self.render_mode == "ansi":
+            return picture.table(self._running().record, self._history, self.problem.tasks)
+        return None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the open episode, whole, to one file.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before `reset`.
+            OSError: if the file cannot be written; an older one at that path is untouched.
+        """
+        checkpoint.save(path, self.state_dict())
+
+    def load(self, path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Continue a saved episode; give the observation and info that it stood at.
+
+        From here on it is bit-identical to one that was never stopped (on a CPU, with the same
+        builds and number of threads).
+
+        Raises:
+            ValueError: if the file is damaged, or was saved by another version or by an environment
+                of other options; names them. Nothing has changed then.
+            FileNotFoundError: if there is no such file.
+        """
+        return self.load_state_dict(checkpoint.load(path))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `save` writes: nested plain values, tensors and arrays."""
+        episode = self._running()
+        state = {
+            "random": self.np_random.bit_generator.state,
+            "open": self._open,
+            "history": self._history.state_dict(),
+            "seed": episode.seed,
+            "ready": self._ready,
+            "episode": episode.state_dict(),
+        }
+        return snapshot.sign(state, self.configuration.description)
+
+    def load_state_dict(self, state: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Continue from a `state_dict`; as `load`."""
+        state = snapshot.verify(state, self.configuration.description)
+        episode = self._new_episode(state["seed"])
+        episode.load_state_dict(state["episode"])
+        self.np_random.bit_generator.state = state["random"]
+        self._history = History.from_state(state["history"])
+        self.episode, self._open, self._ready = episode, state["open"], state["ready"]
+        return self._observer.observe(episode.record), self._info(episode.record)
+
+    def _new_episode(self, seed: int) -> Episode:
+        return Episode(self.problem, self.configuration.training, self.settings, seed)
+
+    def _running(self) -> Episode:
+        if self.episode is None:
+            raise gym.error.ResetNeeded("there is no model yet: call reset() first")
+        return self.episode
+
+    def _reward(self, before: Record, after: Record) -> float:
+        if after.failed:
+            return float(self.settings.failure_reward)
+        return float(self.settings.reward_function(before, after))
+
+    def _info(self, record: Record) -> dict[str, Any]:
+        source = self.problem.source.kind
+        return {**record.to_info(), "data": source, "reward_ready": self._ready}

@@ -1,0 +1,22 @@
+"""Files that are whole or not there."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Replace the file by one with this content; at every moment one of the two is whole.
+
+    Raises:
+        OSError: if it cannot be written; the old file is untouched.
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

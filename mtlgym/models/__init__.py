@@ -1,0 +1,1 @@
+"""One nn.Module a file: a shared `trunk` and one head a task in `heads`."""

@@ -1,0 +1,63 @@
+"""A problem: the tasks, data, model, losses and metrics of one multi-task training."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mtlgym.datasets.sources import Source
+from mtlgym.metrics import Baseline, Metric
+
+Batch = Any  # what a split's `batch` gives and the same problem's losses take
+
+
+@runtime_checkable
+class Split(Protocol):
+    """One split of a problem's data.
+
+    Attributes:
+        sizes: samples of each source. There is one source if every sample bears the labels of all
+            tasks, else one a task, in the tasks' order.
+    """
+
+    sizes: tuple[int, ...]
+
+    def batch(self, source: int, indices: NDArray[Any], seed: int) -> Batch:
+        """The samples of these indices of a source; `seed` is all the chance there may be."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Tasks, data, model, losses and metrics of one multi-task training.
+
+    The functions hold no state, so that they can be called on any model of the same form, also
+    through `torch.func.functional_call`.
+
+    Attributes:
+        name: the problem's key in `PROBLEMS`.
+        tasks: the tasks' names, in the order of every vector over tasks.
+        splits: `train`, `val` and `test`.
+        build: makes a fresh model with the modules `trunk` (shared) and `heads` (one a task); its
+            parameters are drawn from torch's default generator.
+        losses: `(model, batch) -> (tasks,)`, each loss >= 0 in its task's unit, with a graph. With
+            more than one source, `batch` is the tuple of all sources' batches.
+        task_loss: `(model, batch of the task's source, task) -> ()`.
+        measure: `(model, split) -> {"task/metric": value}`; the model is in evaluation mode.
+        metrics: what `measure` gives.
+        source: the data's files.
+        baseline: the single-task figures that Delta_m compares with, if there are any.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    splits: Mapping[str, Split]
+    build: Callable[[], nn.Module]
+    losses: Callable[[nn.Module, Batch], Tensor]
+    task_loss: Callable[[nn.Module, Batch, int], Tensor]
+    measure: Callable[[nn.Module, Split], dict[str, float]]
+    metrics: tuple[Metric, ...]
+    source: Source
+    baseline: Baseline | None = None

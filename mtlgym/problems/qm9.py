@@ -1,0 +1,124 @@
+"""Eleven properties of small molecules, by a message-passing network."""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mtlgym.datasets import qm9
+from mtlgym.datasets.qm9 import TASKS, MoleculeBatch, Molecules
+from mtlgym.lookup import unknown
+from mtlgym.metrics import Metric
+from mtlgym.models.mpnn import MPNN
+from mtlgym.problems.problem import Problem
+
+MEASURED = 500  # molecules in one forward pass of `measure`
+
+# Unit in which the mean absolute error is published, and how many of it make one of the data's.
+UNITS = {
+    "mu": ("D", 1.0),
+    "alpha": ("bohr^3", 1.0),
+    "homo": ("meV", 1000.0),
+    "lumo": ("meV", 1000.0),
+    "r2": ("bohr^2", 1.0),
+    "zpve": ("meV", 1000.0),
+    "u0": ("meV", 1000.0),
+    "u": ("meV", 1000.0),
+    "h": ("meV", 1000.0),
+    "g": ("meV", 1000.0),
+    "cv": ("cal/(mol K)", 1.0),
+}
+
+
+class MoleculeSplit:
+    """One split of the molecules, with the chosen targets as z-scores."""
+
+    def __init__(
+        self, molecules: Molecules, indices: NDArray[np.int64], targets: NDArray[np.float32]
+    ) -> None:
+        """Hold the molecules of these indices; `targets` are those of all molecules."""
+        self.sizes = (len(indices),)
+        self._molecules = molecules
+        self._indices = indices
+        self._targets = torch.from_numpy(targets)
+
+    def batch(self, source: int, indices: NDArray[Any], seed: int) -> MoleculeBatch:
+        """The molecules at these positions in the split; nothing is drawn by chance."""
+        chosen = self._indices[indices]
+        targets = self._targets[torch.from_numpy(chosen)]
+        return dataclasses.replace(self._molecules.batch(chosen), y=targets)
+
+
+def build(
+    data: str = "auto", tasks: Sequence[str] = TASKS, dim: int = 64, edge_hidden: int = 128
+) -> Problem:
+    """QM9 as Dai et al. train it: z-scored targets, mean squared errors, the network of Gilmer.
+
+    Source: Dai et al. (UAI 2023), section 4.1; Gilmer et al. (ICML 2017) for the network.
+    Differs from it in that mean and standard deviation are those of the training split alone.
+
+    Args:
+        data: `auto`, `real` or `embedded`.
+        tasks: which of the eleven properties, in this order.
+        dim: width of the network.
+        edge_hidden: width of the edge network's hidden layer.
+
+    Raises:
+        ValueError: for an unknown, repeated or missing task, or a width below 1.
+    """
+    tasks = tuple(tasks)
+    for task in tasks:
+        if task not in TASKS:
+            raise ValueError(unknown(task, TASKS, "task"))
+    if not tasks or len(set(tasks)) < len(tasks):
+        raise ValueError(f"`tasks` must name at least one task, each once, not {tasks}")
+    for name, width in (("dim", dim), ("edge_hidden", edge_hidden)):
+        if not (isinstance(width, int) and width > 0):
+            raise ValueError(f"`{name}` must be a positive integer, not {width!r}")
+    molecules, source = qm9.load(data)
+    indices = qm9.split(len(molecules))
+    targets = molecules.targets[:, [TASKS.index(task) for task in tasks]]
+    mean, std = targets[indices["train"]].mean(axis=0), targets[indices["train"]].std(axis=0)
+    scores = ((targets - mean) / std).astype(np.float32)
+    published = np.array([UNITS[task][1] for task in tasks])
+    return Problem(
+        name="qm9",
+        tasks=tasks,
+        splits={name: MoleculeSplit(molecules, indices[name], scores) for name in indices},
+        build=partial(MPNN, len(tasks), dim=dim, edge_hidden=edge_hidden),
+        losses=losses,
+        task_loss=task_loss,
+        measure=partial(measure, tasks, std * published),
+        metrics=tuple(Metric(task, "mae", UNITS[task][0]) for task in tasks),
+        source=source,
+    )
+
+
+def losses(model: nn.Module, batch: MoleculeBatch) -> Float[Tensor, " tasks"]:
+    """Each task's mean squared error, in variances of its target."""
+    return (model(batch) - batch.y).square().mean(dim=0)
+
+
+def task_loss(model: nn.Module, batch: MoleculeBatch, task: int) -> Float[Tensor, ""]:
+    """One task's mean squared error, in variances of its target."""
+    return losses(model, batch)[task]
+
+
+def measure(
+    tasks: tuple[str, ...], units: NDArray[np.float64], model: nn.Module, split: MoleculeSplit
+) -> dict[str, float]:
+    """Each task's mean absolute error; `units` are the published ones in a standard deviation."""
+    total = torch.zeros(len(tasks), dtype=torch.float64)
+    device = next(model.parameters()).device
+    size = split.sizes[0]
+    for start in range(0, size, MEASURED):
+        batch = split.batch(0, np.arange(start, min(start + MEASURED, size)), 0).to(device)
+        total += (model(batch) - batch.y).abs().sum(dim=0).double().cpu()
+    errors = total.numpy() / size * units
+    return {f"{task}/mae": float(error) for task, error in zip(tasks, errors, strict=True)}

@@ -1,0 +1,71 @@
+"""What is known of a training at one moment: all that rewards, features and methods may see."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One look at a training: losses on the CPU and without a graph, and where the training stands.
+
+    Attributes:
+        losses: with `interface="weights"` the losses of the pending batch, which the next decision
+            trains on; with `interface="tasks"` each task's latest loss.
+        step: optimizer steps made so far.
+        epoch: the epoch, counted from 1, that the pending batch belongs to.
+        progress: share of the budget that is used up, in [0, 1].
+        lr: learning rate of the next optimizer step.
+        first_lr: learning rate at the start of the training.
+        base_losses: mean losses over every batch of the base epoch (the paper's L_base), from that
+            epoch's last batch on; None before.
+        weights: the task weights of the decision that led here, None at the start.
+        task: the task of the decision that led here, None at the start and for weight decisions.
+        since_chosen: steps since each task was last trained on.
+        trained: the losses of the batch that the decision trained on, before the update (for
+            `interface="tasks"` the chosen task's only); None at the start.
+        retrained: the losses of that same batch after the update; None unless asked for.
+        previous: the chosen task's loss at its visit before this one; None at a first visit.
+        failure: what stopped the training, empty while it is sound.
+    """
+
+    losses: Float[Tensor, " tasks"]
+    step: int = 0
+    epoch: int = 1
+    progress: float = 0.0
+    lr: float = 1.0
+    first_lr: float = 1.0
+    base_losses: Float[Tensor, " tasks"] | None = None
+    weights: Float[Tensor, " tasks"] | None = None
+    task: int | None = None
+    since_chosen: Int[Tensor, " tasks"] | None = None
+    trained: Float[Tensor, " trained"] | None = None
+    retrained: Float[Tensor, " trained"] | None = None
+    previous: float | None = None
+    failure: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the training broke down."""
+        return bool(self.failure)
+
+    def to_info(self) -> dict[str, Any]:
+        """The record as Python numbers, strings and fresh arrays."""
+        weights = torch.zeros_like(self.losses) if self.weights is None else self.weights
+        info: dict[str, Any] = {
+            "losses": self.losses.double().numpy().copy(),
+            "weights": weights.double().numpy().copy(),
+            "step": self.step,
+            "epoch": self.epoch,
+            "lr": self.lr,
+            "failure": self.failure,
+        }
+        if self.task is not None:
+            info["task"] = self.task
+        if self.trained is not None and self.retrained is not None:
+            info["trained_losses"] = self.trained.double().numpy().copy()
+            info["retrained_losses"] = self.retrained.double().numpy().copy()
+        return info

@@ -1,0 +1,1 @@
+"""One training: data order, model, optimizer, checkpoints."""

@@ -1,0 +1,164 @@
+"""The model in training: what an environment's decisions act on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mtlgym.balancing.objective import weighted_sum
+from mtlgym.problems.problem import Batch, Problem
+from mtlgym.training.failure import failed_gradients, failed_losses
+from mtlgym.training.feed import Feed
+from mtlgym.training.randomness import FORWARD, MODEL, private_randomness
+from mtlgym.training.settings import SCHEDULERS, Training
+from mtlgym.training.validation import Validation
+
+
+class Learner:
+    """A model, its optimizer and schedule, and the batch that the next decision trains on.
+
+    Where decisions weigh the tasks, `look` and `learn` alternate: one forward and one backward
+    pass a step. Where they choose the task, `learn_task` makes the whole step.
+
+    Attributes:
+        model: the model in training.
+        feed: the training batches.
+        steps: optimizer steps made so far.
+        validation: scores on the validation split.
+    """
+
+    def __init__(self, problem: Problem, training: Training, seed: int, transform: str) -> None:
+        """Build the model and the optimizer; all chance comes from `seed`, in [0, 2^63)."""
+        self._problem = problem
+        self._training = training
+        self._seed = seed
+        self._transform = transform
+        self._device = torch.device(training.device)
+        with private_randomness(self._device, seed, MODEL):
+            self.model = problem.build().to(self._device)
+        self._optimizer = training.optimizer(self.model.parameters())
+        self._scheduler = SCHEDULERS[training.scheduler](self._optimizer)
+        self._pending: tuple[Batch, Tensor] | None = None  # a batch and its losses, with a graph
+        self.feed = Feed(problem.splits["train"], training.batch_size, seed, self._device)
+        self.validation = Validation(problem)
+        self.steps = 0
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next optimizer step."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def look(self) -> tuple[Float[Tensor, " tasks"], str]:
+        """Draw the next batch; give the losses that `learn` will train on, and any failure."""
+        batch = self.feed.next_joint()
+        losses = self._forward(batch, None)
+        self._pending = batch, losses
+        seen = losses.detach().cpu()
+        return seen, failed_losses(seen, self._problem.tasks)
+
+    def learn(self, weights: Float[Tensor, " tasks"]) -> str:
+        """Train on the batch that was looked at; give any failure.
+
+        Nothing non-finite reaches the optimizer: after a failure the parameters are unchanged.
+        """
+        assert self._pending is not None, "look() comes before learn()"
+        batch, losses = self._pending
+        return self._update(losses, weights.to(losses), batch, None)
+
+    def learn_task(self, task: int) -> tuple[Float[Tensor, " one"], str]:
+        """Train on the task's next batch; give its loss before the update, and any failure."""
+        batch = self.feed.next_of(task)
+        losses = self._forward(batch, task)
+        self._pending = batch, losses
+        seen = losses.detach().cpu()
+        failure = failed_losses(seen, self._names(task))
+        return seen, failure or self._update(losses, torch.ones_like(losses), batch, task)
+
+    def retrace(self, task: int | None) -> Float[Tensor, " trained"]:
+        """The losses, after the update, of the batch just trained on: one more forward pass.
+
+        Dropout draws what it drew before the update.
+        """
+        assert self._pending is not None, "there is no batch before the first decision"
+        self.steps -= 1
+        try:
+            with self._unchanged():
+                return self._forward(self._pending[0], task).cpu()
+        finally:
+            self.steps += 1
+
+    def first_losses(self) -> Float[Tensor, " tasks"]:
+        """Each task's loss on its first batch, which stays to be drawn."""
+        with self._unchanged():
+            tasks = range(len(self._problem.tasks))
+            return torch.cat([self._forward(self.feed.peek(t), t).cpu() for t in tasks])
+
+    def end_epoch(self, epoch: int) -> None:
+        """Validate if this epoch, counted from 1, asks for it, and move the learning rate on."""
+        every = self._training.validate_every
+        if every and epoch % every == 0:
+            self.validation.run(self.model)
+        if isinstance(self._scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            self._scheduler.step(self.validation.score)
+        else:
+            self._scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a learner of the same problem, training and seed needs to continue."""
+        return {
+            "steps": self.steps,
+            "drawn": list(self.feed.drawn),
+            "model": dict(self.model.state_dict()),
+            "optimizer": self._optimizer.state_dict(),
+            "scheduler": self._scheduler.state_dict(),
+            "validation": self.validation.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], *, look: bool) -> None:
+        """Continue from that state; with `look`, the batch that was pending is looked at again."""
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scheduler.load_state_dict(state["scheduler"])
+        self.validation.load_state_dict(state["validation"])
+        self.steps = state["steps"]
+        self.feed.drawn = list(state["drawn"])
+        if look:
+            self.feed.drawn = [k - 1 for k in self.feed.drawn]
+            self.look()
+            # Looking moved the running statistics, which the state holds as moved already; `.data`
+            # because the graph of the pending losses refers to them without needing their values.
+            for name, buffer in self.model.named_buffers():
+                if name in state["model"]:
+                    buffer.data.copy_(state["model"][name])
+
+    def _names(self, task: int | None) -> Sequence[str]:
+        return self._problem.tasks if task is None else (self._problem.tasks[task],)
+
+    def _forward(self, batch: Batch, task: int | None) -> Tensor:
+        with private_randomness(self._device, self._seed, FORWARD, self.steps):
+            if task is None:
+                return self._problem.losses(self.model, batch)
+            return self._problem.task_loss(self.model, batch, task).reshape(1)
+
+    def _update(self, losses: Tensor, weights: Tensor, batch: Batch, task: int | None) -> str:
+        self._optimizer.zero_grad()
+        weighted_sum(losses, weights, self._transform).backward()
+        again = partial(self._forward, batch, task)
+        failure = failed_gradients(self.model, again, self._names(task))
+        if not failure:
+            self._optimizer.step()
+            self.steps += 1
+        return failure
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """No graph inside, and the buffers (running statistics) as before afterwards."""
+        buffers = [buffer.clone() for buffer in self.model.buffers()]
+        with torch.no_grad():
+            yield
+            for buffer, old in zip(self.model.buffers(), buffers, strict=True):
+                buffer.copy_(old)

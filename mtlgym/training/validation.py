@@ -1,0 +1,74 @@
+"""Validation during a training, and the best model so far."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from mtlgym.metrics import delta_m
+from mtlgym.problems.problem import Problem
+
+
+def measure(problem: Problem, model: nn.Module, split: str) -> dict[str, float]:
+    """The metrics of the model on a split; the model's mode is the same afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return problem.measure(model, problem.splits[split])
+    finally:
+        model.train(training)
+
+
+class Validation:
+    """Scores the model on the validation split and keeps the parameters that scored best.
+
+    Attributes:
+        score: the last score, lower is better: Delta_m in percent where the problem has a
+            baseline, else the mean of its metrics, those where higher is better negated.
+        best_score: the lowest score so far, infinity before the first.
+        values: the last validation's `task/metric` values.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        """Nothing is validated yet."""
+        self._problem = problem
+        self._best: dict[str, Any] | None = None
+        self.score = float("inf")
+        self.best_score = float("inf")
+        self.values: dict[str, float] = {}
+
+    def run(self, model: nn.Module) -> None:
+        """Validate; keep a copy of the model's state if it is the best one."""
+        self.values = measure(self._problem, model, "val")
+        self.score = self._score(self.values)
+        if self.score < self.best_score:
+            self.best_score = self.score
+            self._best = copy.deepcopy(model.state_dict())
+
+    def best_model(self, model: nn.Module) -> nn.Module:
+        """A copy of the model with the parameters that validated best; itself before that."""
+        if self._best is None:
+            return model
+        best = copy.deepcopy(model)
+        best.load_state_dict(self._best)
+        return best
+
+    def _score(self, values: Mapping[str, float]) -> float:
+        metrics, baseline = self._problem.metrics, self._problem.baseline
+        if baseline is not None:
+            return delta_m(values, baseline.values, metrics)
+        signed = [-values[m.key] if m.higher_is_better else values[m.key] for m in metrics]
+        return sum(signed) / len(signed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs."""
+        names = ("score", "best_score", "values", "_best")
+        return {name: copy.deepcopy(getattr(self, name)) for name in names}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from that state."""
+        for name, value in state.items():
+            setattr(self, name, copy.deepcopy(value))

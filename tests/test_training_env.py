@@ -1,0 +1,309 @@
+import copy
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
+from toy import TASKS, Net, losses, toy
+
+from mtlgym.envs.training import TrainingEnv
+
+LAYOUTS = [
+    {"sources": sources, "interface": interface}
+    for sources in (1, 3)
+    for interface in ("weights", "tasks")
+]
+
+
+def make(sources=1, **options):
+    return TrainingEnv(toy(sources), **{"epochs": 3, "batch_size": 10, **options})
+
+
+def rollout(env, seed=0, steps=None, between=None):
+    """Observations, rewards and infos of random actions until the end, or that many."""
+    env.action_space.seed(seed)
+    trace = [env.reset(seed=seed)]
+    while steps is None or len(trace) <= steps:
+        trace.append(env.step(env.action_space.sample()))
+        if between is not None:
+            between.step(between.action_space.sample())
+        if trace[-1][2] or trace[-1][3]:
+            break
+    return trace
+
+
+def same(a, b):
+    return repr(a) == repr(b)
+
+
+@pytest.mark.parametrize("options", LAYOUTS)
+def test_both_checkers_pass(options):
+    check_env(make(**options), skip_render_check=True)
+    check_env_sb3(make(**options))
+
+
+@pytest.mark.parametrize("options", LAYOUTS)
+def test_one_seed_gives_one_rollout_whatever_runs_between(options):
+    between = make(**options)
+    between.reset(seed=7)
+    assert same(rollout(make(**options), 0, 8), rollout(make(**options), 0, 8, between))
+    assert not same(rollout(make(**options), 0), rollout(make(**options), 1))
+
+
+def test_an_unseeded_reset_goes_on_from_the_seed():
+    one, two = make(), make()
+    first = [one.reset(seed=3)[0], one.reset()[0], one.reset()[0]]
+    second = [two.reset(seed=3)[0], two.reset()[0], two.reset()[0]]
+    assert same(first, second)
+    assert not same(first[0], first[1])
+    assert not same(first[1], first[2])
+
+
+@pytest.mark.parametrize("options", LAYOUTS)
+def test_global_random_states_are_left_alone(options):
+    np_state, torch_state = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    rollout(make(**options), steps=3)
+    assert same(np_state, np.random.get_state())  # noqa: NPY002
+    assert torch.equal(torch_state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("options", LAYOUTS)
+def test_every_observation_is_in_its_space_and_the_budget_truncates(options):
+    names = ("losses", "log_losses", "relative_losses", "weights", "since_chosen", "progress", "lr")
+    env = make(**options, observation=names)
+    trace = rollout(env)
+    assert all(step[0] in env.observation_space for step in trace)
+    assert all(step[0].shape == (7 * len(TASKS),) for step in trace)
+    assert len(trace) == 1 + env.episode.budget
+    assert [step[3] for step in trace[1:]] == [False] * (len(trace) - 2) + [True]
+    assert all(type(step[1]) is float and type(step[2]) is bool for step in trace[1:])
+    assert trace[-1][0][5 * len(TASKS)] == 1.0  # progress
+
+
+def test_an_epoch_sees_the_largest_source_once_or_in_task_choice_all_of_them():
+    for options, steps in zip(LAYOUTS, (4, 4, 5, 4 + 5 + 5), strict=True):
+        env = make(**options)
+        env.reset(seed=0)
+        assert env.episode.steps_per_epoch == steps
+
+
+def test_a_step_costs_one_forward_and_one_backward():
+    calls = []
+
+    def counted(model, batch):
+        calls.append("forward")
+        return losses(model, batch)
+
+    def count(options):
+        env = TrainingEnv(toy(losses=counted), epochs=2, batch_size=10, validate_every=0, **options)
+        env.reset(seed=0)
+        calls.clear()
+        env.step(env.action_space.sample())
+        return len(calls)
+
+    assert count({}) == 1
+    assert count({"reward": "prediction_gain"}) == 2
+    assert count({"same_batch": True}) == 2
+
+
+def plain_loop(problem, seed, weights, epochs=3, batch_size=10, log=True):
+    """The same training as a plain loop, from the environment's model and order of batches."""
+    env = TrainingEnv(problem, epochs=epochs, batch_size=batch_size, validate_every=0)
+    env.reset(seed=seed)
+    learner = env.episode.learner
+    model, feed = learner.model, learner.feed
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    trace = []
+    for k in range(epochs * 4):
+        values = losses(model, feed.batch(0, k))
+        trace.append(values.detach())
+        optimizer.zero_grad()
+        (torch.tensor(weights) * (values.log() if log else values)).sum().backward()
+        optimizer.step()
+    return trace
+
+
+class Plain(Net):
+    """Without dropout, so that a plain loop needs no streams."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk[3] = torch.nn.Identity()
+
+
+@pytest.mark.parametrize("transform", ["log", "none"])
+def test_a_run_is_the_plain_training_loop(transform):
+    weights = [0.5, 2.0, 1.0]
+    problem = toy(build=Plain)
+    env = TrainingEnv(problem, epochs=3, batch_size=10, actions="weights", transform=transform)
+    trace = [env.reset(seed=5)[0], *(env.step(np.array(weights))[0] for _ in range(11))]
+    expected = plain_loop(problem, 5, weights, log=transform == "log")
+    np.testing.assert_array_equal(trace, torch.stack(expected).numpy())
+
+
+def test_the_task_interface_trains_on_the_chosen_task_alone():
+    env = make(3, interface="tasks")
+    _, info = env.reset(seed=0)
+    heads = copy.deepcopy(env.episode.learner.model.heads)
+    observation, _, _, _, after = env.step(1)
+    changed = [
+        not torch.equal(old.weight, new.weight)
+        for old, new in zip(heads, env.episode.learner.model.heads, strict=True)
+    ]
+    assert changed == [False, True, False]
+    assert after["task"] == 1
+    assert after["weights"].tolist() == [0.0, 1.0, 0.0]
+    assert observation[[0, 2]].tolist() == info["losses"][[0, 2]].astype(np.float32).tolist()
+
+
+def test_base_losses_are_the_mean_over_the_second_epoch_and_rewards_wait_for_them():
+    env = make()
+    observations, infos, rewards = [env.reset(seed=0)[0]], [], []
+    for _ in range(12):
+        observation, reward, _, _, info = env.step(np.zeros(3, np.float32))
+        observations.append(observation)
+        infos.append(info)
+        rewards.append(reward)
+    base = np.mean(observations[4:8], axis=0)
+    np.testing.assert_allclose(env.episode.record.base_losses, base, rtol=1e-6)
+    assert [info["reward_ready"] for info in infos] == [False] * 7 + [True] * 5
+    assert rewards[:7] == [0.0] * 7
+    for k in range(7, 12):
+        expected = ((observations[k] - observations[k + 1]) / base).min()
+        assert rewards[k] == pytest.approx(expected, rel=1e-5)
+
+
+def test_prediction_gain_is_the_decline_on_the_same_batch():
+    env = make(reward="prediction_gain")
+    _, info = env.reset(seed=0)
+    before = info["losses"]
+    _, reward, _, _, info = env.step(np.zeros(3, np.float32))
+    np.testing.assert_array_equal(info["trained_losses"], before)
+    gain = (info["trained_losses"] - info["retrained_losses"]).mean()
+    assert reward == pytest.approx(gain, rel=1e-5)
+    assert reward > 0  # dropout draws the same, so one small step must help
+
+
+def test_looking_again_changes_nothing_but_the_info():
+    plain = rollout(make())
+    again = rollout(make(same_batch=True))
+    assert all(same(a[0], b[0]) for a, b in zip(plain, again, strict=True))
+
+
+def test_infos_hold_plain_values_and_fresh_arrays():
+    trace = rollout(make(), steps=3)
+    infos = [trace[0][1], *(step[4] for step in trace[1:])]
+    for info in infos:
+        assert {
+            "losses",
+            "weights",
+            "step",
+            "epoch",
+            "lr",
+            "data",
+            "reward_ready",
+            "failure",
+        } <= set(info)
+        assert all(type(value) in (int, float, bool, str, np.ndarray) for value in info.values())
+    assert not np.shares_memory(infos[0]["losses"], infos[1]["losses"])
+
+
+def test_a_function_of_ones_own_is_a_reward():
+    env = make(reward=lambda before, after: after.step * 10)
+    env.reset(seed=0)
+    assert env.step(np.zeros(3))[1] == 10.0
+
+
+def test_evaluate_changes_nothing_and_the_best_model_validated_best():
+    one, two = make(), make()
+    for env in (one, two):
+        env.reset(seed=0)
+    for _ in range(12):
+        a = one.step(np.zeros(3))
+        one.evaluate("test")
+        b = two.step(np.zeros(3))
+        assert same(a[0], b[0])
+    assert set(one.evaluate()) == {f"{task}/mae" for task in TASKS}
+    best = one.episode.learner.validation.best_score
+    assert np.mean(list(one.evaluate("val", best=True).values())) == pytest.approx(best)
+    assert one.evaluate("val") != one.evaluate("test")
+
+
+def test_rendering_gives_a_picture_or_a_table():
+    for mode in ("rgb_array", "ansi"):
+        env = make(render_mode=mode)
+        env.reset(seed=0)
+        env.render()
+        env.step(np.zeros(3))
+        drawn = env.render()
+        if mode == "ansi":
+            assert all(task in drawn for task in TASKS)
+        else:
+            assert drawn.dtype == np.uint8
+            assert drawn.shape == (480, 640, 3)
+            assert drawn.min() < drawn.max()
+
+
+def test_closing_twice_is_allowed():
+    env = make()
+    env.reset(seed=0)
+    env.close()
+    env.close()
+
+
+def test_stepping_without_an_open_episode_is_refused():
+    env = make()
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(np.zeros(3))
+    with pytest.raises(gym.error.ResetNeeded):
+        env.evaluate()
+    rollout(env)
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(np.zeros(3))
+
+
+@pytest.mark.parametrize("options", LAYOUTS)
+def test_a_refused_action_changes_nothing(options):
+    one, two = make(**options), make(**options)
+    one.reset(seed=0)
+    two.reset(seed=0)
+    for bad in (np.full(3, np.nan), np.zeros(2), "x", None, -1):
+        with pytest.raises(ValueError, match="`action`"):
+            one.step(bad)
+    action = one.action_space.sample()
+    assert same(one.step(action), two.step(action))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reward": "min_los_decline"}, "Did you mean 'min_loss_decline'"),
+        ({"observation": ("loses",)}, "Did you mean 'losses'"),
+        ({"observation": "losses"}, "`observation`"),
+        ({"observation": ()}, "`observation`"),
+        ({"interface": "task"}, "Did you mean 'tasks'"),
+        ({"actions": "weight"}, "Did you mean 'weights'"),
+        ({"transform": "logs"}, "Did you mean 'log'"),
+        ({"scheduler": "plateu"}, "Did you mean 'plateau'"),
+        ({"scale": 0.0}, "`scale`"),
+        ({"epochs": 0}, "`epochs`"),
+        ({"batch_size": -1}, "`batch_size`"),
+        ({"lr": float("nan")}, "`lr`"),
+        ({"weight_decay": -1.0}, "`weight_decay`"),
+        ({"validate_every": -1}, "`validate_every`"),
+        ({"base_epoch": 0}, "`base_epoch`"),
+        ({"failure_reward": float("inf")}, "`failure_reward`"),
+        ({"render_mode": "human"}, "`render_mode`"),
+        ({"epoch": 3}, "Did you mean 'epochs'"),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_is_allowed(options, message):
+    with pytest.raises(ValueError, match=message):
+        make(**options)
+
+
+def test_an_unknown_problem_gets_a_suggestion():
+    with pytest.raises(ValueError, match="Did you mean 'qm9'"):
+        TrainingEnv("qm8")
