@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from mtlgym.presets import register_all
 
 if TYPE_CHECKING:
-    from mtlgym import agents, balancing, envs_config
+    from mtlgym import agents, balancing
     from mtlgym.balancing import Balancer
 
 __version__ = "0.1.0"
-__all__ = ["Balancer", "__version__", "agents", "balancing", "envs_config"]
+__all__ = ["Balancer", "__version__", "agents", "balancing"]
 
 register_all()
 
@@ -23,6 +23,6 @@ def __getattr__(name: str) -> Any:
     """Import on first use: these need torch, whose import takes seconds."""
     if name == "Balancer":
         return import_module("mtlgym.balancing").Balancer
-    if name in ("agents", "balancing", "envs_config"):
+    if name in ("agents", "balancing"):
         return import_module(f"mtlgym.{name}")
     raise AttributeError(f"module 'mtlgym' has no attribute {name!r}")

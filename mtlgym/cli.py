@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,6 +43,7 @@ def train(
     out: Path = Path("runs"),
     options: Options = (),
     checkpoint_every: int = 500,
+    threads: int = 1,
 ) -> int:
     """Train one environment by one agent. Called again, a run that was cut short goes on.
 
@@ -53,11 +54,15 @@ def train(
         out: folder for settings, log, checkpoint and result.
         options: options of the environment.
         checkpoint_every: steps from one checkpoint to the next.
+        threads: of torch; with small models one is the fastest.
     """
+    import torch
+
     from mtlgym.bench.bench import with_progress
     from mtlgym.bench.cell import Cell
 
     preset(env)
+    torch.set_num_threads(threads)
     cell = Cell(env, agent, seed, parse_options(options))
     result = with_progress(cell, cell.folder(out), checkpoint_every)
     console.print_json(json.dumps(result))
@@ -72,6 +77,7 @@ def bench(
     options: Options = (),
     stl: bool = False,
     checkpoint_every: int = 500,
+    jobs: int = 1,
 ) -> int:
     """Train one environment by several agents; write results, tables and plots.
 
@@ -85,21 +91,25 @@ def bench(
         options: options of the environment.
         stl: train each task alone in place of the agents, and print the figures as a baseline.
         checkpoint_every: steps from one checkpoint to the next.
+        jobs: runs at the same time, in processes of one thread each; T is then less exact.
     """
+    import torch
+
     from mtlgym.bench import report
     from mtlgym.bench import stl as single
     from mtlgym.bench.bench import bench as run_all
     from mtlgym.bench.summary import summarise
 
+    torch.set_num_threads(1)
     given = parse_options(options)
     if stl:
-        values = single.single_task(env, seeds, out, given, checkpoint_every)
+        values = single.single_task(env, seeds, out, given, checkpoint_every, jobs)
         command = f"mtlgym bench --env {env} --stl --seeds {' '.join(map(str, seeds))}"
         text = single.to_toml(values, command)
         (out / env / "stl.toml").write_text(text, encoding="utf-8")
         console.print(text, markup=False, highlight=False)
         return 0
-    results = run_all(env, agents, seeds, out, given, checkpoint_every)
+    results = run_all(env, agents, seeds, out, given, checkpoint_every, jobs)
     console.print(report.terminal(summarise(results), results))
     console.print(f"Tables and plots are in {out}")
     return FAILED if any(result["failure"] for result in results) else 0
@@ -169,7 +179,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     return parsed
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., int]] = {
     "list": list_ids,
     "train": train,
     "bench": bench,

@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from mtlgym.envs.interfaces import Logits, Tasks, Weights
+from mtlgym.envs.interfaces import Interface, Logits, Tasks, Weights
 
-INTERFACES = {"logits": Logits(3, 2.0), "weights": Weights(3), "tasks": Tasks(3)}
+INTERFACES: dict[str, Interface] = {
+    "logits": Logits(3, 2.0),
+    "weights": Weights(3),
+    "tasks": Tasks(3),
+}
 REFUSED = {
     "logits": [
         np.zeros(2),

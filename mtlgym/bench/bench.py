@@ -1,9 +1,12 @@
-"""Many cells, one after another, and the files that show what came of them."""
+"""Many cells, and the files that show what came of them."""
 
+import multiprocessing
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from mtlgym import agents
@@ -16,19 +19,7 @@ from mtlgym.presets import preset
 
 RESULTS = "results.jsonl"
 
-
-def with_progress(cell: Cell, folder: Path, checkpoint_every: int) -> dict[str, Any]:
-    """Run the cell with a progress bar on standard error."""
-    with tqdm(desc=f"{cell.agent}, seed {cell.seed}", unit="step", dynamic_ncols=True) as bar:
-
-        def show(run: Run) -> None:
-            bar.total = run.budget
-            bar.n = run.step
-            if run.step % 20 == 0 or run.step == run.budget:
-                bar.set_postfix_str(run.describe(), refresh=False)
-                bar.refresh()
-
-        return run_cell(cell, folder, show, checkpoint_every=checkpoint_every)
+Place = tuple[Cell, Path]  # a cell and its folder
 
 
 def bench(
@@ -38,6 +29,7 @@ def bench(
     out: Path,
     options: Mapping[str, Any],
     checkpoint_every: int = 500,
+    jobs: int = 1,
 ) -> list[dict[str, Any]]:
     """Run every agent from every seed; finished cells are not run again.
 
@@ -48,13 +40,40 @@ def bench(
     preset(env)
     for spec in specs:
         agents.environment_options(spec)
-    results = []
-    for seed in seeds:  # a seed at a time, so that a bench cut short compares all agents
-        for spec in specs:
-            cell = Cell(env, spec, seed, dict(options))
-            results.append(with_progress(cell, cell.folder(out), checkpoint_every))
+    # A seed at a time, so that a bench that is cut short compares all agents.
+    cells = [Cell(env, spec, seed, dict(options)) for seed in seeds for spec in specs]
+    results = run_cells([(cell, cell.folder(out)) for cell in cells], checkpoint_every, jobs)
     write_files(results, out)
     return results
+
+
+def run_cells(places: Sequence[Place], checkpoint_every: int, jobs: int) -> list[dict[str, Any]]:
+    """The cells' results in order; with more than one job, in worker processes of one thread."""
+    if not jobs > 0:
+        raise ValueError(f"`jobs` must be a positive number of processes, not {jobs}")
+    if jobs == 1:
+        return [with_progress(cell, folder, checkpoint_every) for cell, folder in places]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, spawn, torch.set_num_threads, (1,)) as pool:
+        futures = [
+            pool.submit(run_cell, cell, folder, checkpoint_every=checkpoint_every)
+            for cell, folder in places
+        ]
+        for _ in tqdm(as_completed(futures), total=len(futures), unit="run", dynamic_ncols=True):
+            pass
+        return [future.result() for future in futures]
+
+
+def with_progress(cell: Cell, folder: Path, checkpoint_every: int) -> dict[str, Any]:
+    """Run the cell with a progress bar on standard error."""
+    with tqdm(desc=f"{cell.agent}, seed {cell.seed}", unit="step", dynamic_ncols=True) as bar:
+
+        def show(run: Run) -> None:
+            bar.total = run.budget
+            bar.set_postfix_str(run.describe(), refresh=False)
+            bar.update(run.step - bar.n)
+
+        return run_cell(cell, folder, show, checkpoint_every=checkpoint_every)
 
 
 def write_files(results: Sequence[dict[str, Any]], out: Path) -> list[Row]:

@@ -46,17 +46,27 @@ def open_folder(cell: Cell, folder: Path) -> None:
         OSError: if it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if not _is_of(cell, folder):
+        text = json.dumps(asdict(cell), indent=1)
+        write_atomically(folder / SETTINGS, text.encode())
+
+
+def read_result(cell: Cell, folder: Path) -> dict[str, Any] | None:
+    """The finished cell's result, None if it is not finished.
+
+    Raises:
+        ValueError: if the folder holds a cell of other settings; says which.
+    """
+    path = folder / RESULT
+    return json.loads(path.read_text()) if _is_of(cell, folder) and path.exists() else None
+
+
+def _is_of(cell: Cell, folder: Path) -> bool:
+    """Whether the folder is the cell's already, not just free."""
     path = folder / SETTINGS
-    wanted = json.loads(json.dumps(asdict(cell)))
     if not path.exists():
-        write_atomically(path, json.dumps(wanted, indent=1).encode())
-        return
-    found = json.loads(path.read_text())
+        return False
+    found, wanted = json.loads(path.read_text()), json.loads(json.dumps(asdict(cell)))
     if found != wanted:
         raise ValueError(f"{folder} holds another run: {found}, not {wanted}; name another folder")
-
-
-def read_result(folder: Path) -> dict[str, Any] | None:
-    """The finished cell's result, None if it is not finished."""
-    path = folder / RESULT
-    return json.loads(path.read_text()) if path.exists() else None
+    return True

@@ -5,10 +5,13 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 
 from mtlgym.bench.summary import Row
 from mtlgym.presets import presets
+
+ACROSS = 5  # agents side by side on the terminal
 
 
 def header(rows: Sequence[Row], units: dict[str, str]) -> list[str]:
@@ -29,14 +32,19 @@ def body(rows: Sequence[Row]) -> list[list[str]]:
     ]
 
 
-def terminal(rows: Sequence[Row], results: Sequence[dict[str, Any]]) -> Table:
-    """The table for the terminal."""
-    table = Table(title=caption(rows, results))
-    for index, title in enumerate(header(rows, _units(results))):
-        table.add_column(title, justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for line in body(rows):
-        table.add_row(*line)
-    return table
+def terminal(rows: Sequence[Row], results: Sequence[dict[str, Any]]) -> Group:
+    """Tables for the terminal: a column an agent, so many at a time as fit."""
+    titles, lines = header(rows, _units(results)), body(rows)
+    tables = []
+    for start in range(0, len(lines), ACROSS):
+        part = lines[start : start + ACROSS]
+        table = Table(title=None if start else caption(rows, results))
+        for index, title in enumerate([titles[0], *(line[0] for line in part)]):
+            table.add_column(title, justify="right" if index else "left")
+        for index, title in enumerate(titles[1:], start=1):
+            table.add_row(title, *(line[index] for line in part))
+        tables.append(table)
+    return Group(*tables)
 
 
 def markdown(rows: Sequence[Row], results: Sequence[dict[str, Any]]) -> str:

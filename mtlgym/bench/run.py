@@ -64,7 +64,6 @@ class Run:
 
     def __post_init__(self) -> None:
         """Make the environment and the agent; continue from the checkpoint if there is one."""
-        open_folder(self.cell, self.folder)
         options = agents.environment_options(self.cell.agent) | dict(self.cell.options)
         self._wrapped = gym.make(self.cell.env, **options)
         self._env: TrainingEnv = self._wrapped.unwrapped  # type: ignore[assignment]
@@ -72,6 +71,7 @@ class Run:
         self._agent = agents.make(
             self.cell.agent, self._env.observation_space, self._env.action_space, self.cell.seed
         )
+        open_folder(self.cell, self.folder)
         path = self.folder / CHECKPOINT
         if path.exists():
             self._continue(checkpoint.load(path))
@@ -88,7 +88,6 @@ class Run:
     @property
     def budget(self) -> int:
         """Optimizer steps in the whole run."""
-        assert self._env.episode is not None
         return self._env.episode.budget
 
     def finish(self, on_step: Callable[["Run"], None] = lambda run: None) -> dict[str, Any]:
@@ -124,7 +123,6 @@ class Run:
         return done
 
     def _write_epoch(self, epoch: int) -> None:
-        assert self._env.episode is not None
         validation = self._env.episode.learner.validation
         means, self._means = self._means, EpochMeans.none(len(self._tasks))
         row = {
@@ -142,7 +140,7 @@ class Run:
 
     def _result(self) -> dict[str, Any]:
         """The run's figures; this alone reads the test set."""
-        problem, learner = self._env.problem, self._env.episode.learner  # type: ignore[union-attr]
+        problem, learner = self._env.problem, self._env.episode.learner
         values = self._env.evaluate("test", best=True)
         baseline = problem.baseline
         return {
@@ -183,5 +181,4 @@ def run_cell(
     cell: Cell, folder: Path, on_step: Callable[[Run], None] = lambda run: None, **options: int
 ) -> dict[str, Any]:
     """The cell's result: read if it is finished, else run, from its checkpoint if there is one."""
-    open_folder(cell, folder)
-    return read_result(folder) or Run(cell, folder, **options).finish(on_step)
+    return read_result(cell, folder) or Run(cell, folder, **options).finish(on_step)

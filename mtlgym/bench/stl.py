@@ -7,30 +7,37 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from mtlgym.bench.bench import with_progress
+from mtlgym.bench.bench import run_cells
 from mtlgym.bench.cell import Cell
 from mtlgym.envs.training import TrainingEnv
 
 
 def single_task(
-    env: str, seeds: Sequence[int], out: Path, options: Mapping[str, Any], checkpoint_every: int
+    env: str,
+    seeds: Sequence[int],
+    out: Path,
+    options: Mapping[str, Any],
+    checkpoint_every: int = 500,
+    jobs: int = 1,
 ) -> dict[str, float]:
     """Train each task of the environment alone; its metrics on the test split, means over seeds.
 
-    Finished trainings are not run again.
+    Each model is chosen by its own task's validation metric. Finished trainings are not run again.
     """
     made = gym.make(env, **options)
     training: TrainingEnv = made.unwrapped  # type: ignore[assignment]
-    tasks = training.problem.tasks
+    places = [
+        (
+            Cell(env, "equal", seed, {**options, "tasks": [task], "baseline": None}),
+            out / env / "stl" / task / f"seed-{seed}",
+        )
+        for seed in seeds
+        for task in training.problem.tasks
+    ]
     values: dict[str, list[float]] = {}
-    for seed in seeds:
-        for task in tasks:
-            # Without a baseline each model is chosen by its own task's validation metric.
-            alone = {**options, "tasks": [task], "baseline": None}
-            cell = Cell(env, "equal", seed, alone)
-            folder = out / env / "stl" / task / f"seed-{seed}"
-            for key, value in with_progress(cell, folder, checkpoint_every)["test"].items():
-                values.setdefault(key, []).append(value)
+    for result in run_cells(places, checkpoint_every, jobs):
+        for key, value in result["test"].items():
+            values.setdefault(key, []).append(value)
     return {key: float(np.mean(figures)) for key, figures in values.items()}
 
 

@@ -69,17 +69,28 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         self.action_space = self.interface.space
         self._observer = Observer(self.settings.observation, tasks)
         self.observation_space = self._observer.space
-        self.episode: Episode | None = None
+        self._episode: Episode | None = None
         self._open = False
         self._ready = False
         self._history = History()
+
+    @property
+    def episode(self) -> Episode:
+        """The run: its learner, and the record of where it stands.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before `reset`.
+        """
+        if self._episode is None:
+            raise gym.error.ResetNeeded("there is no model yet: call reset() first")
+        return self._episode
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Build a fresh model and look at its first losses; `options` has no effect."""
         super().reset(seed=seed)
-        self.episode = self._new_episode(int(self.np_random.integers(2**63)))
+        self._episode = self._new_episode(int(self.np_random.integers(2**63)))
         record = self.episode.start()
         self._open = True
         self._ready = False
@@ -93,7 +104,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
             ValueError: for an action that is not allowed; nothing has changed then.
             gymnasium.error.ResetNeeded: before `reset`, and after the episode's end.
         """
-        if self.episode is None or not self._open:
+        if not self._open:
             raise gym.error.ResetNeeded("no episode is open: call reset() before step()")
         decision = self.interface.decode(action)
         before = self.episode.record
@@ -117,7 +128,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
             ValueError: for another split.
             gymnasium.error.ResetNeeded: before `reset`.
         """
-        learner = self._running().learner
+        learner = self.episode.learner
         model = learner.validation.best_model(learner.model) if best else learner.model
         return measure(self.problem, model, split)
 
@@ -126,7 +137,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         if self.render_mode == "rgb_array":
             return picture.draw(self._history, self.problem.tasks)
         if self.render_mode == "ansi":
-            return picture.table(self._running().record, self._history, self.problem.tasks)
+            return picture.table(self.episode.record, self._history, self.problem.tasks)
         return None
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -153,7 +164,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
 
     def state_dict(self) -> dict[str, Any]:
         """What `save` writes: nested plain values, tensors and arrays."""
-        episode = self._running()
+        episode = self.episode
         state = {
             "random": self.np_random.bit_generator.state,
             "open": self._open,
@@ -171,16 +182,11 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         episode.load_state_dict(state["episode"])
         self.np_random.bit_generator.state = state["random"]
         self._history = History.from_state(state["history"])
-        self.episode, self._open, self._ready = episode, state["open"], state["ready"]
+        self._episode, self._open, self._ready = episode, state["open"], state["ready"]
         return self._observer.observe(episode.record), self._info(episode.record)
 
     def _new_episode(self, seed: int) -> Episode:
         return Episode(self.problem, self.configuration.training, self.settings, seed)
-
-    def _running(self) -> Episode:
-        if self.episode is None:
-            raise gym.error.ResetNeeded("there is no model yet: call reset() first")
-        return self.episode
 
     def _reward(self, before: Record, after: Record) -> float:
         if after.failed:

@@ -1,0 +1,187 @@
+"""Cells: runs that survive, and what is made of their results."""
+
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mtlgym import agents
+from mtlgym.bench import jsonl, report
+from mtlgym.bench.cell import CHECKPOINT, LOG, RESULT, Cell
+from mtlgym.bench.run import run_cell
+from mtlgym.bench.summary import Interval, summarise
+from mtlgym.training import checkpoint
+
+ENV = "MTL-QM9-Mini-v0"
+TINY = {"batch_size": 500, "epochs": 8, "dim": 4, "edge_hidden": 2}
+
+
+def test_rows_are_read_as_written_and_a_cut_line_is_left_out(tmp_path):
+    log = jsonl.Log(tmp_path / "log")
+    for k in range(3):
+        log.write({"k": k})
+    assert jsonl.read(tmp_path / "log") == [{"k": 0}, {"k": 1}, {"k": 2}]
+    raw = (tmp_path / "log").read_bytes()
+    (tmp_path / "log").write_bytes(raw[:-3])
+    with pytest.warns(UserWarning, match="cut short"):
+        assert jsonl.read(tmp_path / "log") == [{"k": 0}, {"k": 1}]
+    (tmp_path / "log").write_bytes(b"{]\n" + raw)
+    with pytest.raises(ValueError, match="line 1"):
+        jsonl.read(tmp_path / "log")
+
+
+def test_a_log_that_goes_on_drops_what_stands_behind_its_position(tmp_path):
+    log = jsonl.Log(tmp_path / "log")
+    log.write({"k": 0})
+    size = log.size
+    log.write({"k": 1})
+    jsonl.Log(tmp_path / "log", size).write({"k": 2})
+    assert jsonl.read(tmp_path / "log") == [{"k": 0}, {"k": 2}]
+
+
+@pytest.mark.parametrize("agent", ["equal", "dwa:window=2", "famo", "igbv2", "uniform"])
+def test_every_kind_of_agent_runs_to_its_result(agent, tmp_path):
+    cell = Cell(ENV, agent, 0, TINY | {"epochs": 1})
+    result = run_cell(cell, tmp_path)
+    assert result["steps"] == 16
+    assert result["failure"] == ""
+    assert result["data"] == "embedded"
+    assert set(result["test"]) == set(result["units"])
+    assert len(jsonl.read(tmp_path / LOG)) == 1
+    assert json.loads((tmp_path / RESULT).read_text()) == result
+    assert run_cell(cell, tmp_path) == result  # finished, so it is only read
+
+
+def test_every_loss_method_is_an_agent():
+    from mtlgym.balancing import LOSS_METHODS
+
+    for name in LOSS_METHODS:
+        spec = "fixed:weights=[1,2]" if name == "fixed" else name
+        assert agents.environment_options(spec)["actions"] == "weights"
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path):
+    run_cell(Cell(ENV, "equal", 0, TINY | {"epochs": 1}), tmp_path)
+    with pytest.raises(ValueError, match="holds another run"):
+        run_cell(Cell(ENV, "equal", 1, TINY | {"epochs": 1}), tmp_path)
+
+
+def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(tmp_path):
+    """SIGKILL at three random moments; final parameters and log are equal by hash."""
+    cell = Cell(ENV, "igbv2", 3, TINY)
+    run_cell(cell, tmp_path / "whole", checkpoint_every=5)
+    command = [sys.executable, "-c", CHILD, str(tmp_path / "killed")]
+    rng = random.Random(0)
+    for k in range(3):
+        step = rng.randrange(10 + 35 * k, 40 + 35 * k)
+        child = subprocess.Popen([*command, str(step)])
+        assert child.wait(timeout=120) == -signal.SIGKILL
+        assert not (tmp_path / "killed" / RESULT).exists()
+    run_cell(cell, tmp_path / "killed", checkpoint_every=5)
+    assert digests(tmp_path / "whole") == digests(tmp_path / "killed")
+
+
+CHILD = f"""
+import os, signal, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from mtlgym.bench.cell import Cell
+from mtlgym.bench.run import run_cell
+
+def stop(run):
+    if run.step == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+cell = Cell({ENV!r}, "igbv2", 3, {TINY!r})
+run_cell(cell, Path(sys.argv[1]), stop, checkpoint_every=5)
+"""
+
+
+def digests(folder):
+    """Hashes of the log, the parameters and the agent, and the result but for its clock."""
+    state = checkpoint.load(folder / CHECKPOINT)
+    model = state["env"]["state"]["episode"]["learner"]["model"]
+    result = json.loads((folder / RESULT).read_text())
+    del result["seconds"]
+    checkpoint.save(folder / "agent", state["agent"])
+    parts = {
+        "log": (folder / LOG).read_bytes(),
+        "model": b"".join(value.numpy().tobytes() for value in model.values()),
+        "agent": (folder / "agent").read_bytes(),
+        "result": json.dumps(result).encode(),
+    }
+    return {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):
+    cell = Cell(ENV, "equal", 0, TINY | {"epochs": 1})
+    run_cell(cell, tmp_path)
+    (tmp_path / RESULT).unlink()
+    raw = bytearray((tmp_path / CHECKPOINT).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (tmp_path / CHECKPOINT).write_bytes(raw)
+    with pytest.raises(ValueError, match=CHECKPOINT):
+        run_cell(cell, tmp_path)
+
+
+def test_an_interval_is_student_s():
+    values = [1.0, 2.0, 4.0]
+    # by the table: t(0.975, 2) = 4.30265; s = 1.52753
+    assert Interval.of(values).mean == pytest.approx(7 / 3)
+    assert Interval.of(values).half_width == pytest.approx(4.30265 * 1.52753 / 3**0.5, rel=1e-5)
+    assert np.isnan(Interval.of([1.0]).half_width)
+
+
+def result(agent, seed, seconds, delta_m, failure="", env=ENV, data="embedded"):
+    return {
+        "env": env,
+        "agent": agent,
+        "seed": seed,
+        "options": {},
+        "data": data,
+        "baseline": "somewhere",
+        "delta_m": delta_m,
+        "test": {"mu/mae": delta_m / 10},
+        "units": {"mu/mae": "D"},
+        "seconds": seconds,
+        "failure": failure,
+    }
+
+
+def test_the_table_gives_means_and_times_relative_to_equal_weights():
+    results = [
+        result("equal", 0, 10.0, 50.0),
+        result("equal", 1, 30.0, 70.0),
+        result("uw", 0, 30.0, 40.0),
+        result("uw", 1, 50.0, 20.0, failure="the loss of mu is nan"),
+    ]
+    rows = summarise(results)
+    assert [row.agent for row in rows] == ["uw", "equal"]
+    assert rows[0].figures["delta_m"].mean == 30.0
+    assert rows[0].figures["T"].mean == 2.0
+    assert rows[0].failed == 1
+    text = report.markdown(rows, results)
+    assert "uw (1 failed)" in text
+    assert "mu/mae [D]" in text
+    assert "95 % interval" in text
+    assert report.comma_separated(rows).count("\n") == 3
+
+
+def test_embedded_data_never_stand_beside_published_figures_unmarked():
+    results = [result("equal", 0, 1.0, 1.0, env="MTL-QM9-v0")]
+    assert "not comparable with published" in report.caption(summarise(results), results)
+    real = [result("equal", 0, 1.0, 1.0, env="MTL-QM9-v0", data="real")]
+    assert "not comparable" not in report.caption(summarise(real), real)
+
+
+def test_a_read_only_or_full_folder_is_an_error_that_names_it(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(OSError, match="file"):
+        run_cell(Cell(ENV, "equal", 0, TINY), blocked / "x")

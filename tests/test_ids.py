@@ -1,0 +1,126 @@
+"""Every registered id, by the same checks."""
+
+import subprocess
+import sys
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
+
+import mtlgym
+from mtlgym.bench.check import CHECKS
+from mtlgym.envs.training import TrainingEnv
+from mtlgym.presets import presets
+
+IDS = sorted(id for id in gym.registry if id.startswith("MTL-"))
+SMALL = [id for id in IDS if presets()[id].options.get("data") == "embedded"]
+
+
+def make(id, **options):
+    """The environment without the warning about embedded data, which has a test of its own."""
+    return gym.make(id, data="embedded", **options)
+
+
+def training(env) -> TrainingEnv:
+    return env.unwrapped
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_both_checkers_pass_without_a_warning(id):
+    env = make(id, render_mode="rgb_array")
+    check_env(env.unwrapped)
+    check_env_sb3(env.unwrapped)
+    env.close()
+    env.close()
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_one_seed_gives_one_rollout(id):
+    for check in ("the same seed gives the same rollout", "another seed gives another rollout"):
+        CHECKS[check](lambda: make(id), 2)
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_global_random_states_are_left_alone(id):
+    np_state, torch_state = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    env = make(id)
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    training(env).evaluate("val")
+    env.close()
+    assert repr(np_state) == repr(np.random.get_state())  # noqa: NPY002
+    assert torch.equal(torch_state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("id", SMALL)
+@pytest.mark.parametrize("algorithm", [SAC, PPO])
+def test_stable_baselines3_trains_on_the_id_unchanged(id, algorithm):
+    sizes = {"learning_starts": 4, "batch_size": 4} if algorithm is SAC else {"n_steps": 8}
+    if algorithm is PPO:
+        sizes["batch_size"] = 8
+    model = algorithm("MlpPolicy", make(id, batch_size=8, epochs=1), seed=0, device="cpu", **sizes)
+    before = [value.clone() for value in model.policy.parameters()]
+    model.learn(10)
+    after = model.policy.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("id", [id for id in IDS if id not in SMALL])
+def test_real_data_that_are_not_there_fall_back_with_one_warning(id, tmp_path, monkeypatch):
+    monkeypatch.setenv("MTLGYM_DATA", str(tmp_path))
+    monkeypatch.setattr("mtlgym.datasets.sources.find_spec", lambda name: None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        env = gym.make(id)
+    told = [w for w in caught if issubclass(w.category, UserWarning)]
+    assert len(told) == 1
+    assert str(tmp_path) in str(told[0].message)
+    assert training(env).problem.source.kind == "embedded"
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        gym.make(id, data="real")
+
+
+def test_an_unknown_id_gets_a_suggestion():
+    with pytest.raises(gym.error.NameNotFound, match="MTL-QM9"):
+        gym.make("MTL-QM8-v0")
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_importing_the_package_imports_no_torch_and_registers_every_id():
+    code = (
+        "import sys, mtlgym, gymnasium;"
+        "print([m for m in ('torch', 'torch_geometric', 'transformers') if m in sys.modules]);"
+        "print(sorted(i for i in gymnasium.registry if i.startswith('MTL-')))"
+    )
+    assert run(code).splitlines() == ["[]", str(IDS)]
+
+
+def test_the_module_prefix_makes_the_environment_without_an_import():
+    code = "import gymnasium; print(gymnasium.make('mtlgym:MTL-QM9-Mini-v0').spec.id)"
+    assert run(code) == "MTL-QM9-Mini-v0\n"
+
+
+def test_the_public_names_are_there():
+    assert all(hasattr(mtlgym, name) for name in mtlgym.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'balancer'"):
+        _ = mtlgym.balancer
+
+
+def test_an_environment_can_be_made_in_a_worker_process():
+    env = gym.vector.AsyncVectorEnv(
+        [lambda: gym.make("mtlgym:MTL-QM9-Mini-v0", batch_size=8)] * 2, context="spawn"
+    )
+    observations, _ = env.reset(seed=0)
+    assert observations.shape == (2, 11)
+    env.close()
