@@ -5,14 +5,15 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import gymnasium as gym
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-from mtlgym.datasets import sources
+from mtlgym.bench.options import parse_options
+from mtlgym.datasets import audit, sources
 from mtlgym.presets import preset, presets
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes; 0 is success
@@ -153,30 +154,12 @@ def data(action: tyro.conf.Positional[Literal["status", "verify"]]) -> int:
             table.add_row(name, str(status.real or status.remedy), str(status.embedded))
         console.print(table)
         return 0
-    audits = [audit for name in sources.DATASETS for audit in sources.audit(name).items()]
+    audits = [each for name in sources.DATASETS for each in audit.audit(name).items()]
     for path, damage in audits:
         console.print(
             f"[red]damaged[/red]  {damage}" if damage else f"[green]sound[/green]  {path}"
         )
     return FAILED if any(damage for _, damage in audits) else 0
-
-
-def parse_options(options: Sequence[str]) -> dict[str, Any]:
-    """`key=value` texts as options; a value that is not JSON is text.
-
-    Raises:
-        ValueError: for a text without `=`.
-    """
-    parsed: dict[str, Any] = {}
-    for option in options:
-        key, equals, text = option.partition("=")
-        if not (key and equals):
-            raise ValueError(f"`--set` takes KEY=VALUE, not {option!r}")
-        try:
-            parsed[key] = json.loads(text)
-        except json.JSONDecodeError:
-            parsed[key] = text
-    return parsed
 
 
 COMMANDS: dict[str, Callable[..., int]] = {

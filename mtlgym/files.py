@@ -11,7 +11,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         OSError: if it cannot be written; the old file is untouched.
     """
     path = Path(path)
-    draft = path.with_name(f".{path.name}.part")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may write it too
     try:
         with draft.open("wb") as file:
             file.write(content)

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from mtlgym.bench.bench import RESULTS
-from mtlgym.cli import main, parse_options
+from mtlgym.bench.options import parse_options
+from mtlgym.cli import main
 from mtlgym.presets import presets
 
 ENV = "MTL-QM9-Mini-v0"

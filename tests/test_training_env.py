@@ -1,24 +1,13 @@
 import copy
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
-from toy import TASKS, Net, losses, toy
+from toy import LAYOUTS, TASKS, losses, make, toy
 
 from mtlgym.envs.training import TrainingEnv
-
-LAYOUTS = [
-    {"sources": sources, "interface": interface}
-    for sources in (1, 3)
-    for interface in ("weights", "tasks")
-]
-
-
-def make(sources=1, **options):
-    return TrainingEnv(toy(sources), **{"epochs": 3, "batch_size": 10, **options})
 
 
 def rollout(env, seed=0, steps=None, between=None):
@@ -106,41 +95,6 @@ def test_a_step_costs_one_forward_and_one_backward():
     assert count({}) == 1
     assert count({"reward": "prediction_gain"}) == 2
     assert count({"same_batch": True}) == 2
-
-
-def plain_loop(problem, seed, weights, epochs=3, batch_size=10, log=True):
-    """The same training as a plain loop, from the environment's model and order of batches."""
-    env = TrainingEnv(problem, epochs=epochs, batch_size=batch_size, validate_every=0)
-    env.reset(seed=seed)
-    learner = env.episode.learner
-    model, feed = learner.model, learner.feed
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    trace = []
-    for k in range(epochs * 4):
-        values = losses(model, feed.batch(0, k))
-        trace.append(values.detach())
-        optimizer.zero_grad()
-        (torch.tensor(weights) * (values.log() if log else values)).sum().backward()
-        optimizer.step()
-    return trace
-
-
-class Plain(Net):
-    """Without dropout, so that a plain loop needs no streams."""
-
-    def __init__(self):
-        super().__init__()
-        self.trunk[3] = torch.nn.Identity()
-
-
-@pytest.mark.parametrize("transform", ["log", "none"])
-def test_a_run_is_the_plain_training_loop(transform):
-    weights = [0.5, 2.0, 1.0]
-    problem = toy(build=Plain)
-    env = TrainingEnv(problem, epochs=3, batch_size=10, actions="weights", transform=transform)
-    trace = [env.reset(seed=5)[0], *(env.step(np.array(weights))[0] for _ in range(11))]
-    expected = plain_loop(problem, 5, weights, log=transform == "log")
-    np.testing.assert_array_equal(trace, torch.stack(expected).numpy())
 
 
 def test_the_task_interface_trains_on_the_chosen_task_alone():
@@ -251,59 +205,3 @@ def test_closing_twice_is_allowed():
     env.reset(seed=0)
     env.close()
     env.close()
-
-
-def test_stepping_without_an_open_episode_is_refused():
-    env = make()
-    with pytest.raises(gym.error.ResetNeeded):
-        env.step(np.zeros(3))
-    with pytest.raises(gym.error.ResetNeeded):
-        env.evaluate()
-    rollout(env)
-    with pytest.raises(gym.error.ResetNeeded):
-        env.step(np.zeros(3))
-
-
-@pytest.mark.parametrize("options", LAYOUTS)
-def test_a_refused_action_changes_nothing(options):
-    one, two = make(**options), make(**options)
-    one.reset(seed=0)
-    two.reset(seed=0)
-    for bad in (np.full(3, np.nan), np.zeros(2), "x", None, -1):
-        with pytest.raises(ValueError, match="`action`"):
-            one.step(bad)
-    action = one.action_space.sample()
-    assert same(one.step(action), two.step(action))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"reward": "min_los_decline"}, "Did you mean 'min_loss_decline'"),
-        ({"observation": ("loses",)}, "Did you mean 'losses'"),
-        ({"observation": "losses"}, "`observation`"),
-        ({"observation": ()}, "`observation`"),
-        ({"interface": "task"}, "Did you mean 'tasks'"),
-        ({"actions": "weight"}, "Did you mean 'weights'"),
-        ({"transform": "logs"}, "Did you mean 'log'"),
-        ({"scheduler": "plateu"}, "Did you mean 'plateau'"),
-        ({"scale": 0.0}, "`scale`"),
-        ({"epochs": 0}, "`epochs`"),
-        ({"batch_size": -1}, "`batch_size`"),
-        ({"lr": float("nan")}, "`lr`"),
-        ({"weight_decay": -1.0}, "`weight_decay`"),
-        ({"validate_every": -1}, "`validate_every`"),
-        ({"base_epoch": 0}, "`base_epoch`"),
-        ({"failure_reward": float("inf")}, "`failure_reward`"),
-        ({"render_mode": "human"}, "`render_mode`"),
-        ({"epoch": 3}, "Did you mean 'epochs'"),
-    ],
-)
-def test_a_wrong_option_is_named_with_what_is_allowed(options, message):
-    with pytest.raises(ValueError, match=message):
-        make(**options)
-
-
-def test_an_unknown_problem_gets_a_suggestion():
-    with pytest.raises(ValueError, match="Did you mean 'qm9'"):
-        TrainingEnv("qm8")

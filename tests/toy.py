@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from mtlgym.datasets.sources import Source
+from mtlgym.envs.training import TrainingEnv
 from mtlgym.metrics import Metric
 from mtlgym.problems.problem import Problem
 
@@ -82,3 +83,15 @@ def toy(sources=1, losses=losses, build=Net):
         metrics=tuple(Metric(name, "mae") for name in TASKS),
         source=Source("toy", "embedded", Path("toy"), "0" * 64),
     )
+
+
+LAYOUTS = [
+    {"sources": sources, "interface": interface}
+    for sources in (1, 3)
+    for interface in ("weights", "tasks")
+]
+
+
+def make(sources=1, **options):
+    """An environment of the small problem, 4 or 5 steps an epoch."""
+    return TrainingEnv(toy(sources), **{"epochs": 3, "batch_size": 10, **options})

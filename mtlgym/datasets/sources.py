@@ -149,22 +149,6 @@ def status(name: str, folder: Path = EMBEDDED) -> Status:
     return Status(name, dataset.find(), dataset.remedy, path, damage)
 
 
-def audit(name: str) -> dict[Path, str]:
-    """What is wrong with each file of a data set that is there, empty for a sound one.
-
-    Checks the embedded file, and the real files that have a `.sha256` beside them.
-    """
-    dataset = lookup(DATASETS, name, "data set")
-    checked = {(report := status(name)).embedded: report.damage}
-    for digest in sorted(dataset.folder.glob("*.sha256")):
-        path = digest.with_suffix("")
-        found = sha256(path) if path.exists() else "no file"
-        expected = digest.read_text().strip()
-        same = found == expected
-        checked[path] = "" if same else f"{path}: expected SHA-256 {expected}, found {found}"
-    return checked
-
-
 def sha256(path: Path) -> str:
     """The hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:

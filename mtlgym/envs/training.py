@@ -153,7 +153,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         """Continue a saved episode; give the observation and info that it stood at.
 
         From here on it is bit-identical to one that was never stopped (on a CPU, with the same
-        builds and number of threads).
+        builds and number of threads). The wrapper of `gym.make` wants a `reset` before it.
 
         Raises:
             ValueError: if the file is damaged, or was saved by another version or by an environment

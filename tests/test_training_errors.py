@@ -1,0 +1,64 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+from toy import LAYOUTS, make
+
+from mtlgym.envs.training import TrainingEnv
+
+
+def test_stepping_without_an_open_episode_is_refused():
+    env = make()
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(np.zeros(3))
+    with pytest.raises(gym.error.ResetNeeded):
+        env.evaluate()
+    env.reset(seed=0)
+    while not env.step(np.zeros(3))[3]:
+        pass
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(np.zeros(3))
+
+
+@pytest.mark.parametrize("options", LAYOUTS)
+def test_a_refused_action_changes_nothing(options):
+    one, two = make(**options), make(**options)
+    one.reset(seed=0)
+    two.reset(seed=0)
+    for bad in (np.full(3, np.nan), np.zeros(2), "x", None, -1):
+        with pytest.raises(ValueError, match="`action`"):
+            one.step(bad)
+    action = one.action_space.sample()
+    assert repr(one.step(action)) == repr(two.step(action))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reward": "min_los_decline"}, "Did you mean 'min_loss_decline'"),
+        ({"observation": ("loses",)}, "Did you mean 'losses'"),
+        ({"observation": "losses"}, "`observation`"),
+        ({"observation": ()}, "`observation`"),
+        ({"interface": "task"}, "Did you mean 'tasks'"),
+        ({"actions": "weight"}, "Did you mean 'weights'"),
+        ({"transform": "logs"}, "Did you mean 'log'"),
+        ({"scheduler": "plateu"}, "Did you mean 'plateau'"),
+        ({"scale": 0.0}, "`scale`"),
+        ({"epochs": 0}, "`epochs`"),
+        ({"batch_size": -1}, "`batch_size`"),
+        ({"lr": float("nan")}, "`lr`"),
+        ({"weight_decay": -1.0}, "`weight_decay`"),
+        ({"validate_every": -1}, "`validate_every`"),
+        ({"base_epoch": 0}, "`base_epoch`"),
+        ({"failure_reward": float("inf")}, "`failure_reward`"),
+        ({"render_mode": "human"}, "`render_mode`"),
+        ({"epoch": 3}, "Did you mean 'epochs'"),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_is_allowed(options, message):
+    with pytest.raises(ValueError, match=message):
+        make(**options)
+
+
+def test_an_unknown_problem_gets_a_suggestion():
+    with pytest.raises(ValueError, match="Did you mean 'qm9'"):
+        TrainingEnv("qm8")
