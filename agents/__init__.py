@@ -18,6 +18,12 @@ AGENTS = {
     "igbv2": "mtlgym.agents.igbv2:IGBv2",
     "uniform": "mtlgym.agents.uniform:UniformRandom",
 }
+# What a training environment has to be like for an agent to act as published.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "balancing": {"actions": "weights", "transform": "log"},
+    "igbv2": {"actions": "weights", "transform": "log"},
+    "uniform": {},
+}
 _CLASSES = {path.partition(":")[2]: path for path in AGENTS.values()}
 
 
@@ -78,10 +84,8 @@ def environment_options(spec: str) -> dict[str, Any]:
     Raises:
         ValueError: for an unknown name.
     """
-    if spec in ("igbv2", "balancing"):
-        return {"actions": "weights", "transform": "log"}
     if spec in AGENTS:
-        return {}
+        return dict(OPTIONS[spec])
     _check_method(spec)
     method, _ = import_module("mtlgym.balancing.method").parse(spec)
     options = {"actions": "weights", "transform": method.transform}

@@ -1,6 +1,7 @@
 """A loss-balancing method as a policy: the baseline that learning agents are compared with."""
 
-from dataclasses import fields, replace
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from mtlgym.record import Record
 class BalancingPolicy:
     """Weigh the tasks as a loss-balancing method does.
 
-    The method sees the losses of the pending batch, the step and the epoch; each episode starts
-    with a fresh one. Its weights are meant for its own objective: make the environment with
-    `transform=policy.method.transform`.
+    The method sees the losses of the pending batch, which it takes from `info`, the step and the
+    epoch. Each episode starts with a fresh one, whose draws, if it draws, are others. Its weights
+    are meant for its own objective: make the environment with `transform=policy.method.transform`.
 
     Attributes:
         method: the loss-balancing method.
@@ -34,26 +35,30 @@ class BalancingPolicy:
         """Make the policy for these spaces.
 
         Args:
-            observation_space: of float32 vectors that begin with the tasks' losses.
+            observation_space: any; what is observed is not used.
             action_space: `Box(0, inf, (tasks,))`.
             method: a loss method and its settings, such as "igbv1" or "dwa:temperature=1.5".
-            seed: of a method that draws; None keeps the method's own.
+            seed: of a method that draws, where `method` does not set it; None keeps its own.
 
         Raises:
-            ValueError: for spaces that do not fit, or a method that is unknown, or not of losses.
+            ValueError: for an action space that does not fit, or a method that is unknown, or not
+                of losses.
         """
         actions.kind(action_space, "BalancingPolicy", ("weights",))
-        self._tasks = actions.tasks(action_space)
-        size = actions.vector_size(observation_space, "BalancingPolicy")
-        if size < self._tasks:
-            raise ValueError(
-                f"`observation_space` must begin with {self._tasks} losses; it has {size} entries"
-            )
-        self.method = _seeded(_loss_method(method), seed)
+        self._first = _loss_method(method)
+        drawing = hasattr(self._first, "seed")
+        if drawing and seed is not None and not re.search(r"[:,]\s*seed\s*=", method):
+            self._first = replace(self._first, seed=seed)
+        self._episode, self._acted = 0, False
+        self.method = self._fresh(0)
 
     def act(self, observation: np.ndarray, info: dict[str, Any]) -> np.ndarray:
         """The method's weights for the pending batch; (tasks,), float32."""
-        losses = torch.as_tensor(observation[: self._tasks])
+        if info["step"] == 0 and self._acted:
+            self._episode += 1
+            self.method = self._fresh(self._episode)
+        self._acted = True
+        losses = torch.as_tensor(info["losses"])
         record = Record(losses=losses, step=info["step"], epoch=info["epoch"])
         return self.method(record).numpy().astype(np.float32)
 
@@ -72,14 +77,17 @@ class BalancingPolicy:
         Raises:
             ValueError: if it asks and the environment does not say.
         """
-        if terminated or truncated:
-            self.method = replace(self.method)
-        elif self.method.needs_same_batch:
+        if self.method.needs_same_batch and not (terminated or truncated):
             self._update(info)
 
     def state_dict(self) -> dict[str, Any]:
-        """The method's settings, as text, and its state."""
-        return {"method": repr(self.method), "state": state_dict(self.method)}
+        """The method's settings, as text, its state, and the count of episodes."""
+        return {
+            "method": repr(self.method),
+            "state": state_dict(self.method),
+            "episode": self._episode,
+            "acted": self._acted,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned.
@@ -87,9 +95,18 @@ class BalancingPolicy:
         Raises:
             ValueError: for the state of another method, or of one with other settings.
         """
-        if state["method"] != repr(self.method):
-            raise ValueError(f"`state` is of {state['method']}, not {self.method!r}")
-        load_state_dict(self.method, state["state"])
+        method = self._fresh(state["episode"])
+        if state["method"] != repr(method):
+            raise ValueError(f"`state` is of {state['method']}, not {method!r}")
+        load_state_dict(method, state["state"])
+        self.method, self._episode, self._acted = method, state["episode"], state["acted"]
+
+    def _fresh(self, episode: int) -> Any:
+        """A method without a past; a drawing one has a seed of its own from the second on."""
+        if not (episode and hasattr(self._first, "seed")):
+            return replace(self._first)
+        drawn = np.random.SeedSequence([self._first.seed, episode]).generate_state(1)
+        return replace(self._first, seed=int(drawn[0]))
 
     def _update(self, info: dict[str, Any]) -> None:
         if "retrained_losses" not in info or "trained_losses" not in info:
@@ -110,10 +127,3 @@ def _loss_method(spec: str) -> Any:
             "the environment, as `aggregator`"
         )
     return method
-
-
-def _seeded(method: Any, seed: int | None) -> Any:
-    """The method with that seed, where it draws at all."""
-    if seed is None or "seed" not in {f.name for f in fields(method)}:
-        return method
-    return replace(method, seed=seed)

@@ -7,30 +7,30 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
+from mtlgym import checks
 from mtlgym.agents import actions, sac
 from mtlgym.agents.logistic_normal import LogisticNormal
 from mtlgym.agents.streams import numpy_stream, torch_stream
 
-_COUNTS = ("update_every", "updates", "batch_size", "buffer_size")
+_COUNTS = ("update_epoch", "use_epoch", "update_every", "updates", "batch_size", "buffer_size")
 _APART = ("observation_space", "action_space", "seed")
-_POSITIVE = (*_COUNTS, "learning_rate", "temperature")
 
 
 @dataclass(eq=False)
 class IGBv2:
     """Weigh tasks by a SAC policy that learns from the improvable gaps during the training itself.
 
-    Transitions are kept from the third epoch on, when the reward's base losses are known (and any
-    that ends in failure); SAC
-    trains from `update_epoch` and decides from `use_epoch`, always by sampling. Before that the
-    weights are n softmax(N(0, 1)^n), random loss weighting. Every `update_every` decisions make
+    Transitions are kept from the one into the third epoch on, when the reward's base losses are
+    known, and any that ends in failure; SAC trains from `update_epoch` and decides from
+    `use_epoch`, always by sampling. Before that the weights are n softmax(N(0, 1)^n), random loss
+    weighting. Every `update_every` decisions make
     int(f `updates`) gradient steps on batches of int(f `batch_size`) transitions, where
     f = 1 + fill of the buffer runs from 1 to 2. The end of the budget never masks the target of a
     transition; a failed training does.
 
     With `actions="weights"` an action is n softmax(u), u normal, with the logistic-normal density.
-    With `actions="logits"` it is tanh(u), Stable-Baselines3's own squashed normal, and random
-    decisions are clip(N(0, 1/4), -1, 1), which the environment turns into nearly the same weights.
+    With `actions="logits"` it is tanh(u), Stable-Baselines3's own squashed normal; random decisions
+    are clip(N(0, 1/4), -1, 1), nearly the same weights.
 
     Source: Dai, Fei, Lu, "Improvable Gap Balancing for Multi-Task Learning" (UAI 2023), section
     3.2.2, Algorithm 2; sizes and rates of the published code.
@@ -185,11 +185,13 @@ class IGBv2:
         return model
 
     def _check_numbers(self) -> None:
-        for name in _POSITIVE:
-            if not vars(self)[name] > 0:
-                raise ValueError(f"`{name}` must be positive, not {vars(self)[name]}")
+        for name in _COUNTS:
+            checks.integer(name, vars(self)[name], least=1)
+        for name in ("learning_rate", "temperature"):
+            checks.real(name, vars(self)[name], 0.0, open_end=True)
         for name in ("gamma", "tau"):
-            if not 0 <= vars(self)[name] <= 1:
+            checks.real(name, vars(self)[name], 0.0)
+            if vars(self)[name] > 1:
                 raise ValueError(f"`{name}` must lie in [0, 1], not {vars(self)[name]}")
 
     def _settings(self) -> dict[str, Any]:

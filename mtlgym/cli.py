@@ -12,11 +12,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from mtlgym import checks
 from mtlgym.bench.options import parse_options
 from mtlgym.datasets import audit, sources
 from mtlgym.presets import preset, presets
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes; 0 is success
+FAILED, INTERRUPTED = 1, 130  # exit codes; 0 is success, 2 wrong usage
 Options = Annotated[
     tuple[str, ...],
     tyro.conf.arg(
@@ -25,7 +26,7 @@ Options = Annotated[
         help="Options of the environment, values as JSON or text: lr=5e-4 data=real epochs=3.",
     ),
 ]
-console = Console()
+console = Console(markup=False, highlight=False)
 
 
 def list_ids() -> int:
@@ -62,7 +63,7 @@ def train(
     from mtlgym.bench.bench import with_progress
     from mtlgym.bench.cell import Cell
 
-    preset(env)
+    checks.integer("threads", threads, least=1)
     torch.set_num_threads(threads)
     cell = Cell(env, agent, seed, parse_options(options))
     result = with_progress(cell, cell.folder(out), checkpoint_every)
@@ -106,13 +107,14 @@ def bench(
     if stl:
         values = single.single_task(env, seeds, out, given, checkpoint_every, jobs)
         command = f"mtlgym bench --env {env} --stl --seeds {' '.join(map(str, seeds))}"
+        command += f" --set {' '.join(options)}" if options else ""
         text = single.to_toml(values, command)
         (out / env / "stl.toml").write_text(text, encoding="utf-8")
-        console.print(text, markup=False, highlight=False)
+        console.print(text, soft_wrap=True)
         return 0
     results = run_all(env, agents, seeds, out, given, checkpoint_every, jobs)
     console.print(report.terminal(summarise(results), results))
-    console.print(f"Tables and plots are in {out}")
+    console.print(f"Tables and plots are in {out / env}")
     return FAILED if any(result["failure"] for result in results) else 0
 
 
@@ -132,12 +134,13 @@ def check(env: str, options: Options = (), steps: int = 5) -> int:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", UserWarning)
+                warnings.filterwarnings("ignore", message="no real")  # data: not what is checked
                 function(lambda: gym.make(env, **parse_options(options)), steps)
         except (AssertionError, Warning, gym.error.Error, ValueError, TypeError) as error:
-            console.print(f"[red]failed[/red]  {title}: {error}")
+            console.print(f"failed  {title}: {error}", style="red")
             failures += 1
         else:
-            console.print(f"[green]passed[/green]  {title}")
+            console.print(f"passed  {title}", style="green")
     return FAILED if failures else 0
 
 
@@ -156,9 +159,8 @@ def data(action: tyro.conf.Positional[Literal["status", "verify"]]) -> int:
         return 0
     audits = [each for name in sources.DATASETS for each in audit.audit(name).items()]
     for path, damage in audits:
-        console.print(
-            f"[red]damaged[/red]  {damage}" if damage else f"[green]sound[/green]  {path}"
-        )
+        text, style = (f"damaged  {damage}", "red") if damage else (f"sound  {path}", "green")
+        console.print(text, style=style, soft_wrap=True)
     return FAILED if any(damage for _, damage in audits) else 0
 
 

@@ -19,6 +19,7 @@ class Preset:
         id: the environment's id.
         title: what the environment is, in one line.
         entry_point: the environment's class as `module:class`.
+        vector_entry_point: the class that `gym.make_vec` makes, where there is one of its own.
         options: what `gym.make` passes to it.
         published: figures of the papers, agent -> {"delta_m": ..., "T": ...}.
     """
@@ -26,6 +27,7 @@ class Preset:
     id: str
     title: str
     entry_point: str
+    vector_entry_point: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     published: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -54,4 +56,9 @@ def register_all() -> None:
     """Register every preset's id with Gymnasium, by string; safe to call again."""
     for each in presets().values():
         if each.id not in gym.registry:
-            gym.register(each.id, entry_point=each.entry_point, kwargs=each.options)
+            gym.register(
+                each.id,
+                entry_point=each.entry_point,
+                vector_entry_point=each.vector_entry_point,
+                kwargs=each.options,
+            )

@@ -36,7 +36,8 @@ class Decay(gym.Env):
 
     def _info(self):
         epoch = 1 + self._step // PER_EPOCH
-        return {"epoch": epoch, "step": self._step, "reward_ready": epoch > 2}
+        losses = self._losses.astype(np.float32).astype(float)
+        return {"losses": losses, "epoch": epoch, "step": self._step, "reward_ready": epoch > 2}
 
 
 def make(env, seed=0, **numbers):

@@ -102,20 +102,25 @@ def test_balancing_policy_gives_the_weights_of_its_method():
         observation, _, _, _, info = env.step(weights)
 
 
-def test_balancing_policy_looks_at_the_losses_before_other_features():
+def moment(losses, step=0, epoch=1):
+    return {"losses": np.asarray(losses, float), "step": step, "epoch": epoch}
+
+
+def test_balancing_policy_takes_the_losses_from_the_info_whatever_is_observed():
     wide = spaces.Box(0, np.inf, (5,), np.float32)
-    policy = agents.BalancingPolicy(wide, LOSSES, method="uw")
-    assert policy.act(np.ones(5, np.float32), {"step": 0, "epoch": 1}).shape == (3,)
-    with pytest.raises(ValueError, match="must begin with 3 losses; it has 2"):
-        agents.BalancingPolicy(spaces.Box(0, np.inf, (2,), np.float32), LOSSES)
+    policy = agents.BalancingPolicy(wide, LOSSES, method="gls")
+    same = agents.BalancingPolicy(LOSSES, LOSSES, method="gls")
+    losses = [1.0, 2.0, 3.0]
+    weights = policy.act(np.ones(5, np.float32), moment(losses))
+    np.testing.assert_array_equal(weights, same.act(np.array(losses, np.float32), moment(losses)))
 
 
 def test_famo_learns_from_the_batch_after_its_update():
     policy = agents.BalancingPolicy(LOSSES, LOSSES, method="famo:lr=0.1")
     method = LOSS_METHODS["famo"](lr=0.1)
     before, after = np.array([1.0, 2.0, 3.0]), np.array([0.5, 1.9, 3.1])
-    for _ in range(3):
-        weights = policy.act(before.astype(np.float32), {"step": 0, "epoch": 1})
+    for step in range(3):
+        weights = policy.act(before.astype(np.float32), moment(before, step))
         learn(policy, {"trained_losses": before, "retrained_losses": after})
         expected = method(Record(losses=torch.tensor(before)))
         method.update(torch.tensor(before), torch.tensor(after))
@@ -133,11 +138,26 @@ def test_famo_without_the_batch_after_its_update_names_the_setting():
 def test_each_episode_starts_with_a_fresh_method():
     policy = agents.BalancingPolicy(LOSSES, LOSSES, method="igbv1")
     losses = np.ones(3, np.float32)
-    policy.act(losses, {"step": 0, "epoch": 2})
-    policy.act(losses, {"step": 1, "epoch": 3})
-    learn(policy, {}, truncated=True)
+    policy.act(losses, moment(losses, 0, 2))
+    policy.act(losses, moment(losses, 1, 3))
+    policy.act(losses, moment(losses, 0, 1))  # reset, in the middle of the episode
     with pytest.raises(ValueError, match="no batch of epoch 2"):
-        policy.act(losses, {"step": 1, "epoch": 3})
+        policy.act(losses, moment(losses, 1, 3))
+
+
+def test_a_method_that_draws_draws_anew_in_each_episode_and_alike_from_one_seed():
+    losses = np.ones(3, np.float32)
+    one, two = (agents.make("rlw", LOSSES, LOSSES, seed=4) for _ in range(2))
+    first = [one.act(losses, moment(losses)) for _ in range(3)]  # three episodes
+    assert not np.array_equal(first[0], first[1])
+    assert not np.array_equal(first[1], first[2])
+    np.testing.assert_array_equal(first, [two.act(losses, moment(losses)) for _ in range(3)])
+
+
+def test_a_seed_in_the_settings_is_kept():
+    losses = np.ones(3, np.float32)
+    one, two = (agents.make("rlw:seed=5", LOSSES, LOSSES, seed=k) for k in (1, 2))
+    np.testing.assert_array_equal(one.act(losses, moment(losses)), two.act(losses, moment(losses)))
 
 
 def test_balancing_policy_refuses_what_does_not_fit():
@@ -152,8 +172,9 @@ def test_balancing_policy_refuses_what_does_not_fit():
 
 def test_seed_reaches_methods_that_draw():
     one, two = (agents.make("rlw", LOSSES, LOSSES, seed) for seed in (1, 2))
-    moment = np.ones(3, np.float32), {"step": 0, "epoch": 1}
-    assert not np.array_equal(one.act(*moment), two.act(*moment))
+    losses = np.ones(3, np.float32)
+    first, second = (agent.act(losses, moment(losses)) for agent in (one, two))
+    assert not np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("name", STREAMS)

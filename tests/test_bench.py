@@ -119,6 +119,35 @@ def digests(folder):
     return {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
 
 
+def test_a_cell_of_another_version_or_protocol_is_not_taken_for_this_one(tmp_path, monkeypatch):
+    cell = Cell(ENV, "equal", 0, TINY | {"epochs": 1})
+    run_cell(cell, tmp_path)
+    monkeypatch.setattr("mtlgym.bench.cell.__version__", "9.9")
+    with pytest.raises(ValueError, match=r"version: '0.1.0' there, '9.9' here"):
+        run_cell(cell, tmp_path)
+
+
+def test_a_finished_run_whose_result_is_lost_is_measured_again(tmp_path):
+    cell = Cell(ENV, "equal", 0, TINY | {"epochs": 1})
+    first = run_cell(cell, tmp_path)
+    (tmp_path / RESULT).unlink()
+    assert run_cell(cell, tmp_path) == first
+
+
+@pytest.mark.parametrize("name", [RESULT, "settings.json"])
+def test_a_file_that_is_cut_short_is_named(name, tmp_path):
+    cell = Cell(ENV, "equal", 0, TINY | {"epochs": 1})
+    run_cell(cell, tmp_path)
+    (tmp_path / name).write_text("{")
+    with pytest.raises(ValueError, match=f"{name} is damaged"):
+        run_cell(cell, tmp_path)
+
+
+def test_options_that_an_agent_contradicts_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="`transform` must be 'none' for agent 'uw'"):
+        run_cell(Cell(ENV, "uw", 0, {"transform": "log"}), tmp_path)
+
+
 def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):
     cell = Cell(ENV, "equal", 0, TINY | {"epochs": 1})
     run_cell(cell, tmp_path)

@@ -31,11 +31,14 @@ def test_bench_writes_results_tables_and_plots(jobs, tmp_path, capsys):
     arguments = ["bench", "--env", ENV, "--agents", "equal", "uw", "--seeds", "0", "1"]
     assert main([*arguments, "--jobs", jobs, "--out", str(tmp_path), *TINY]) == 0
     assert "uw" in capsys.readouterr().out
-    assert len((tmp_path / RESULTS).read_text().splitlines()) == 4
-    names = {path.name for path in tmp_path.iterdir()}
-    pictures = {f"{ENV}-{name}.png" for name in ("learning-curves", "weights", "trade-off")}
-    assert {"table.md", "table.csv", *pictures} <= names
-    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    folder = tmp_path / ENV
+    assert len((folder / RESULTS).read_text().splitlines()) == 4
+    pictures = ("learning-curves.png", "weights.png", "trade-off.png")
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    assert "[meV]" in (folder / "table.md").read_text()
+    assert main(["bench", "--env", ENV, "--agents", "gls", "--out", str(tmp_path), *TINY]) == 0
+    table = (folder / "table.csv").read_text()  # what was finished before is still in it
+    assert all(f",{agent}," in table for agent in ("equal", "uw", "gls"))
 
 
 def test_stl_prints_a_baseline_for_every_metric(tmp_path, capsys):
@@ -47,8 +50,9 @@ def test_stl_prints_a_baseline_for_every_metric(tmp_path, capsys):
     assert "u0" not in text
 
 
-def test_check_passes_and_says_what(capsys):
-    assert main(["check", "--env", ENV, *TINY, "--steps", "2"]) == 0
+@pytest.mark.parametrize("env", [ENV, "MTL-QM9-v0"])
+def test_check_passes_and_says_what(env, capsys):
+    assert main(["check", "--env", env, *TINY, "--steps", "2"]) == 0
     assert capsys.readouterr().out.count("passed") == 4
 
 
@@ -74,6 +78,9 @@ def test_options_are_json_or_text():
         (["train", "--env", ENV, "--agent", "igbv3"], "Did you mean"),
         (["bench", "--env", ENV, "--agents", "equal", "wu"], "unknown agent 'wu'"),
         (["bench", "--env", ENV, "--jobs", "0"], "`jobs`"),
+        (["bench", "--env", ENV, "--agents", "fixed:weights=[1,2]"], "weights"),
+        (["train", "--env", ENV, "--checkpoint-every", "0"], "`checkpoint_every`"),
+        (["train", "--env", ENV, "--threads", "0"], "`threads`"),
         (["train", "--env", ENV, "--set", "lr"], "KEY=VALUE"),
         (["train", "--env", ENV, "--set", "epoch=3"], "Did you mean 'epochs'"),
         (["train", "--env", ENV, "--set", "data=reel"], "Did you mean 'real'"),

@@ -31,3 +31,9 @@ def test_readme_has_blocks():
 def test_readme_block_runs(index, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(BLOCKS[index], f"README block {index}", "exec"), {})
+
+
+def test_every_relative_link_in_the_texts_leads_somewhere():
+    for text in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", text.read_text(encoding="utf-8")):
+            assert (text.parent / link).exists(), f"{text}: {link}"

@@ -121,3 +121,20 @@ def test_sac_trains_through_failures():
     env = TrainingEnv(toy(losses=faulty), epochs=1, batch_size=10)
     SAC("MlpPolicy", env, learning_starts=2, batch_size=4, seed=0).learn(12)
     assert faulty.calls > 12
+
+
+def test_a_failure_after_the_update_is_told_with_the_step_that_was_made():
+    faulty = Faulty(float("nan"), after=3)
+    env = TrainingEnv(toy(losses=faulty), epochs=3, batch_size=10)
+    env.reset(seed=0)
+    for _ in range(3):
+        info = env.step(np.array([1.0, 0.0, -1.0]))[4]
+    assert info["failure"]
+    assert info["step"] == env.episode.learner.steps == 3
+    assert info["weights"][0] > info["weights"][1] > info["weights"][2]
+
+
+def test_large_finite_gradients_are_no_failure():
+    env = TrainingEnv(toy(), epochs=3, batch_size=10, actions="weights", transform="none")
+    env.reset(seed=0)
+    assert not env.step(np.full(3, 1e25))[2]

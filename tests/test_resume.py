@@ -1,5 +1,7 @@
 """A run that is continued equals one that was never stopped, bit for bit."""
 
+from functools import partial
+
 import pytest
 import torch
 from toy import toy
@@ -86,3 +88,27 @@ def test_the_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"saved by mtlgym 0.0.1"):
         env.load(tmp_path / "c")
+
+
+def test_a_state_in_memory_can_be_loaded_more_than_once():
+    env = make({})
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    state = env.state_dict()
+    runs = []
+    for _ in range(3):
+        env.load_state_dict(state)
+        env.action_space.seed(1)
+        runs.append(repr(finish(env)))
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_an_object_as_reward_is_described_without_its_address():
+    one, two = (make({"reward": partial(reward, 2.0)}) for _ in range(2))
+    one.reset(seed=0)
+    two.load_state_dict(one.state_dict())
+
+
+def reward(scale, before, after):
+    return scale * after.progress

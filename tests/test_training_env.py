@@ -5,26 +5,9 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
-from toy import LAYOUTS, TASKS, losses, make, toy
+from toy import LAYOUTS, TASKS, losses, make, rollout, same, toy
 
 from mtlgym.envs.training import TrainingEnv
-
-
-def rollout(env, seed=0, steps=None, between=None):
-    """Observations, rewards and infos of random actions until the end, or that many."""
-    env.action_space.seed(seed)
-    trace = [env.reset(seed=seed)]
-    while steps is None or len(trace) <= steps:
-        trace.append(env.step(env.action_space.sample()))
-        if between is not None:
-            between.step(between.action_space.sample())
-        if trace[-1][2] or trace[-1][3]:
-            break
-    return trace
-
-
-def same(a, b):
-    return repr(a) == repr(b)
 
 
 @pytest.mark.parametrize("options", LAYOUTS)
@@ -168,40 +151,3 @@ def test_a_function_of_ones_own_is_a_reward():
     env = make(reward=lambda before, after: after.step * 10)
     env.reset(seed=0)
     assert env.step(np.zeros(3))[1] == 10.0
-
-
-def test_evaluate_changes_nothing_and_the_best_model_validated_best():
-    one, two = make(), make()
-    for env in (one, two):
-        env.reset(seed=0)
-    for _ in range(12):
-        a = one.step(np.zeros(3))
-        one.evaluate("test")
-        b = two.step(np.zeros(3))
-        assert same(a[0], b[0])
-    assert set(one.evaluate()) == {f"{task}/mae" for task in TASKS}
-    best = one.episode.learner.validation.best_score
-    assert np.mean(list(one.evaluate("val", best=True).values())) == pytest.approx(best)
-    assert one.evaluate("val") != one.evaluate("test")
-
-
-def test_rendering_gives_a_picture_or_a_table():
-    for mode in ("rgb_array", "ansi"):
-        env = make(render_mode=mode)
-        env.reset(seed=0)
-        env.render()
-        env.step(np.zeros(3))
-        drawn = env.render()
-        if mode == "ansi":
-            assert all(task in drawn for task in TASKS)
-        else:
-            assert drawn.dtype == np.uint8
-            assert drawn.shape == (480, 640, 3)
-            assert drawn.min() < drawn.max()
-
-
-def test_closing_twice_is_allowed():
-    env = make()
-    env.reset(seed=0)
-    env.close()
-    env.close()

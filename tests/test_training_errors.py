@@ -12,6 +12,8 @@ def test_stepping_without_an_open_episode_is_refused():
         env.step(np.zeros(3))
     with pytest.raises(gym.error.ResetNeeded):
         env.evaluate()
+    with pytest.raises(gym.error.ResetNeeded):
+        env.save("nowhere")
     env.reset(seed=0)
     while not env.step(np.zeros(3))[3]:
         pass
@@ -46,6 +48,8 @@ def test_a_refused_action_changes_nothing(options):
         ({"epochs": 0}, "`epochs`"),
         ({"batch_size": -1}, "`batch_size`"),
         ({"lr": float("nan")}, "`lr`"),
+        ({"steps": 0}, "`steps`"),
+        ({"device": "gpu"}, "`device`"),
         ({"weight_decay": -1.0}, "`weight_decay`"),
         ({"validate_every": -1}, "`validate_every`"),
         ({"base_epoch": 0}, "`base_epoch`"),
@@ -62,3 +66,39 @@ def test_a_wrong_option_is_named_with_what_is_allowed(options, message):
 def test_an_unknown_problem_gets_a_suggestion():
     with pytest.raises(ValueError, match="Did you mean 'qm9'"):
         TrainingEnv("qm8")
+
+
+def test_an_unknown_split_gets_a_suggestion():
+    env = make()
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="Did you mean 'test'"):
+        env.evaluate("tset")
+
+
+@pytest.mark.parametrize("baseline", [{"source": "x"}, {"source": "x", "values": {}, "more": 1}])
+def test_a_baseline_that_is_none_is_refused(baseline):
+    with pytest.raises(ValueError, match="`baseline`"):
+        make(baseline=baseline)
+
+
+def test_a_reward_that_is_not_finite_is_an_error_that_names_it():
+    env = make(reward=lambda before, after: float("nan"))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="`reward`"):
+        env.step(np.zeros(3))
+
+
+def test_a_reset_that_fails_leaves_the_episode_before(monkeypatch):
+    one, two = make(), make()
+    for env in (one, two):
+        env.reset(seed=0)
+
+    def fail(*_):
+        raise RuntimeError("no memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mtlgym.envs.training.Episode", fail)
+        with pytest.raises(RuntimeError, match="no memory"):
+            one.reset()
+    action = np.zeros(3)
+    assert repr(one.step(action)) == repr(two.step(action))

@@ -95,3 +95,20 @@ LAYOUTS = [
 def make(sources=1, **options):
     """An environment of the small problem, 4 or 5 steps an epoch."""
     return TrainingEnv(toy(sources), **{"epochs": 3, "batch_size": 10, **options})
+
+
+def rollout(env, seed=0, steps=None, between=None):
+    """Observations, rewards and infos of random actions until the end, or that many."""
+    env.action_space.seed(seed)
+    trace = [env.reset(seed=seed)]
+    while steps is None or len(trace) <= steps:
+        trace.append(env.step(env.action_space.sample()))
+        if between is not None:
+            between.step(between.action_space.sample())
+        if trace[-1][2] or trace[-1][3]:
+            break
+    return trace
+
+
+def same(a, b):
+    return repr(a) == repr(b)

@@ -1,5 +1,6 @@
 """Many cells, and the files that show what came of them."""
 
+import json
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -9,13 +10,12 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from mtlgym import agents
+from mtlgym import checks
 from mtlgym.bench import plots, report
 from mtlgym.bench.cell import Cell
-from mtlgym.bench.jsonl import Log
-from mtlgym.bench.run import Run, run_cell
-from mtlgym.bench.summary import Row, summarise
-from mtlgym.presets import preset
+from mtlgym.bench.run import CHECKPOINT_EVERY, Run, make, run_cell
+from mtlgym.bench.summary import read_results, summarise
+from mtlgym.files import write_atomically
 
 RESULTS = "results.jsonl"
 
@@ -28,29 +28,32 @@ def bench(
     seeds: Sequence[int],
     out: Path,
     options: Mapping[str, Any],
-    checkpoint_every: int = 500,
+    checkpoint_every: int = CHECKPOINT_EVERY,
     jobs: int = 1,
 ) -> list[dict[str, Any]]:
-    """Run every agent from every seed; finished cells are not run again.
+    """Run every agent from every seed; give the results of all finished cells in the folder.
+
+    Finished cells are not run again.
 
     Raises:
         ValueError: for an unknown id, agent or option, before anything is run.
         OSError: if the folder cannot be written.
     """
-    preset(env)
-    for spec in specs:
-        agents.environment_options(spec)
     # A seed at a time, so that a bench that is cut short compares all agents.
     cells = [Cell(env, spec, seed, dict(options)) for seed in seeds for spec in specs]
-    results = run_cells([(cell, cell.folder(out)) for cell in cells], checkpoint_every, jobs)
-    write_files(results, out)
+    if not cells:
+        raise ValueError("`agents` and `seeds` must each name at least one")
+    for cell in cells[: len(specs)]:
+        make(cell)[0].close()
+    run_cells([(cell, cell.folder(out)) for cell in cells], checkpoint_every, jobs)
+    results = read_results(out / env)
+    write_files(results, out / env)
     return results
 
 
 def run_cells(places: Sequence[Place], checkpoint_every: int, jobs: int) -> list[dict[str, Any]]:
     """The cells' results in order; with more than one job, in worker processes of one thread."""
-    if not jobs > 0:
-        raise ValueError(f"`jobs` must be a positive number of processes, not {jobs}")
+    checks.integer("jobs", jobs, least=1)
     if jobs == 1:
         return [with_progress(cell, folder, checkpoint_every) for cell, folder in places]
     spawn = multiprocessing.get_context("spawn")
@@ -76,18 +79,14 @@ def with_progress(cell: Cell, folder: Path, checkpoint_every: int) -> dict[str, 
         return run_cell(cell, folder, show, checkpoint_every=checkpoint_every)
 
 
-def write_files(results: Sequence[dict[str, Any]], out: Path) -> list[Row]:
-    """Write one result a line, the tables and the plots; give the tables' rows."""
-    log = Log(out / RESULTS)
-    for result in results:
-        log.write(result)
+def write_files(results: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Write one result a line, the tables and the plots of one environment's cells."""
+    lines = "".join(json.dumps(result) + "\n" for result in results)
+    write_atomically(folder / RESULTS, lines.encode())
     rows = summarise(results)
-    (out / "table.md").write_text(report.markdown(rows, results), encoding="utf-8")
-    (out / "table.csv").write_text(report.comma_separated(rows), encoding="utf-8")
-    tasks = results[0]["tasks"]
-    for env, logs in plots.read_logs(out, results).items():
-        plots.write(plots.learning_curves(logs, tasks), out / f"{env}-learning-curves.png")
-        plots.write(plots.weight_trajectories(logs, tasks), out / f"{env}-weights.png")
-        mine = [row for row in rows if row.env == env]
-        plots.write(plots.trade_off(mine), out / f"{env}-trade-off.png")
-    return rows
+    write_atomically(folder / "table.md", report.markdown(rows, results).encode())
+    write_atomically(folder / "table.csv", report.comma_separated(rows).encode())
+    logs, tasks = plots.read_logs(folder.parent, results), results[0]["tasks"]
+    plots.write(plots.learning_curves(logs, tasks), folder / "learning-curves.png")
+    plots.write(plots.weight_trajectories(logs, tasks), folder / "weights.png")
+    plots.write(plots.trade_off(rows), folder / "trade-off.png")

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mtlgym import __version__
 from mtlgym.files import write_atomically
+from mtlgym.presets import preset
 
 CHECKPOINT, LOG, RESULT, SETTINGS = (
     "checkpoint.mtlgym",
@@ -37,6 +39,12 @@ class Cell:
         agent = "".join(c if c.isalnum() or c in "-_.=" else "-" for c in self.agent)
         return out / self.env / agent / f"seed-{self.seed}"
 
+    def describe(self) -> dict[str, Any]:
+        """All that decides the result: the preset's options too, and the version."""
+        options = preset(self.env).options | dict(self.options)
+        whole = {**asdict(self), "options": options, "version": __version__}
+        return json.loads(json.dumps(whole))
+
 
 def open_folder(cell: Cell, folder: Path) -> None:
     """Make the cell's folder, or see that the one that is there is this cell's.
@@ -47,8 +55,7 @@ def open_folder(cell: Cell, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not _is_of(cell, folder):
-        text = json.dumps(asdict(cell), indent=1)
-        write_atomically(folder / SETTINGS, text.encode())
+        write_atomically(folder / SETTINGS, json.dumps(cell.describe(), indent=1).encode())
 
 
 def read_result(cell: Cell, folder: Path) -> dict[str, Any] | None:
@@ -58,7 +65,7 @@ def read_result(cell: Cell, folder: Path) -> dict[str, Any] | None:
         ValueError: if the folder holds a cell of other settings; says which.
     """
     path = folder / RESULT
-    return json.loads(path.read_text()) if _is_of(cell, folder) and path.exists() else None
+    return read_json(path) if _is_of(cell, folder) and path.exists() else None
 
 
 def _is_of(cell: Cell, folder: Path) -> bool:
@@ -66,7 +73,24 @@ def _is_of(cell: Cell, folder: Path) -> bool:
     path = folder / SETTINGS
     if not path.exists():
         return False
-    found, wanted = json.loads(path.read_text()), json.loads(json.dumps(asdict(cell)))
+    found, wanted = read_json(path), cell.describe()
     if found != wanted:
-        raise ValueError(f"{folder} holds another run: {found}, not {wanted}; name another folder")
+        differing = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+        told = "; ".join(f"{k}: {found.get(k)!r} there, {wanted.get(k)!r} here" for k in differing)
+        raise ValueError(f"{folder} holds another run ({told}); name another folder or delete it")
     return True
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in the file.
+
+    Raises:
+        ValueError: if the file is damaged; names it.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: not JSON ({error}); delete it") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: not a JSON object; delete it")
+    return content

@@ -15,15 +15,21 @@ class Log:
     """
 
     def __init__(self, path: Path, size: int = 0) -> None:
-        """Write from byte `size` on; what stands behind it is dropped."""
+        """Write from byte `size` on; what stands behind it is dropped.
+
+        Raises:
+            ValueError: if the file is shorter; names it.
+        """
         path.touch()
+        if path.stat().st_size < size:
+            raise ValueError(f"{path} is cut short: {path.stat().st_size} bytes, not {size}")
         os.truncate(path, size)
         self._path = path
         self.size = size
 
     def write(self, row: dict[str, Any]) -> None:
-        """Append one row."""
-        line = (json.dumps(row) + "\n").encode()
+        """Append one row; its numbers must be finite."""
+        line = (json.dumps(row, allow_nan=False) + "\n").encode()
         with self._path.open("ab") as file:
             file.write(line)
             file.flush()

@@ -22,12 +22,12 @@ STYLES = ("-", "--", ":")
 Logs = Mapping[str, list[list[dict[str, Any]]]]  # agent -> a log a seed -> a row an epoch
 
 
-def read_logs(out: Path, results: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The logs of finished cells: environment -> agent -> [rows of a seed]."""
-    logs: dict[str, dict[str, Any]] = defaultdict(lambda: defaultdict(list))
+def read_logs(out: Path, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The logs of finished cells: agent -> [rows of a seed]."""
+    logs: dict[str, Any] = defaultdict(list)
     for result in results:
         cell = Cell(result["env"], result["agent"], result["seed"])
-        logs[cell.env][cell.agent].append(read(cell.folder(out) / LOG))
+        logs[cell.agent].append(read(cell.folder(out) / LOG))
     return logs
 
 
@@ -97,7 +97,8 @@ def _curves(axes: Axes, logs: Logs, value: Any, title: str) -> None:
     """A line an agent: the mean over seeds, with the range of the seeds shaded."""
     for index, (agent, runs) in enumerate(logs.items()):
         length = min(len(run) for run in runs)
-        values: NDArray[Any] = np.array([[value(row) for row in run[:length]] for run in runs])
+        rows = [[value(row) for row in run[:length]] for run in runs]
+        values: NDArray[np.float64] = np.array(rows, dtype=float)  # None becomes NaN
         epochs = np.arange(1, length + 1)
         axes.plot(epochs, values.mean(axis=0), label=agent, **_line(index))
         low, high = values.min(axis=0), values.max(axis=0)

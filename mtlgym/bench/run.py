@@ -1,6 +1,7 @@
 """Runs a cell, so that a run that was killed goes on as if it had not been."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -9,40 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
-from numpy.typing import NDArray
 
-from mtlgym import agents
+from mtlgym import agents, checks
 from mtlgym.bench.cell import CHECKPOINT, LOG, RESULT, Cell, open_folder, read_result
+from mtlgym.bench.epoch import EpochMeans
 from mtlgym.bench.jsonl import Log
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.files import write_atomically
 from mtlgym.metrics import delta_m
+from mtlgym.presets import preset
 from mtlgym.training import checkpoint
 
+CHECKPOINT_EVERY = 500  # steps
 PACKAGES = ("mtlgym", "gymnasium", "numpy", "stable-baselines3", "torch", "torch-geometric")
-
-
-@dataclass
-class EpochMeans:
-    """Sums over the steps of the epoch so far, for its row in the log."""
-
-    losses: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    reward: float = 0.0
-    steps: int = 0
-
-    @classmethod
-    def none(cls, tasks: int) -> "EpochMeans":
-        """No step yet."""
-        return cls(np.zeros(tasks), np.zeros(tasks))
-
-    def add(self, losses: NDArray[np.float64], reward: float, info: dict[str, Any]) -> None:
-        """Count a step: the losses that it trained on, its weights and its reward."""
-        self.losses = self.losses + losses
-        self.weights = self.weights + info["weights"]
-        self.reward += reward
-        self.steps += 1
 
 
 @dataclass
@@ -58,19 +38,15 @@ class Run:
 
     cell: Cell
     folder: Path
-    checkpoint_every: int = 500
+    checkpoint_every: int = CHECKPOINT_EVERY
     seconds: float = 0.0
     _tasks: tuple[str, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         """Make the environment and the agent; continue from the checkpoint if there is one."""
-        options = agents.environment_options(self.cell.agent) | dict(self.cell.options)
-        self._wrapped = gym.make(self.cell.env, **options)
-        self._env: TrainingEnv = self._wrapped.unwrapped  # type: ignore[assignment]
+        checks.integer("checkpoint_every", self.checkpoint_every, least=1)
+        self._env, self._agent = make(self.cell)
         self._tasks = self._env.problem.tasks
-        self._agent = agents.make(
-            self.cell.agent, self._env.observation_space, self._env.action_space, self.cell.seed
-        )
         open_folder(self.cell, self.folder)
         path = self.folder / CHECKPOINT
         if path.exists():
@@ -92,23 +68,22 @@ class Run:
 
     def finish(self, on_step: Callable[["Run"], None] = lambda run: None) -> dict[str, Any]:
         """Step to the end, then measure on the test set, once; give and write the result."""
-        done = False
-        while not done:
-            done = self._advance()
+        while self._env.is_open:
+            self._advance()
             on_step(self)
-            if not done and self.step % self.checkpoint_every == 0:
+            if self._env.is_open and self.step % self.checkpoint_every == 0:
                 self._save()
         result = self._result()
         write_atomically(self.folder / RESULT, json.dumps(result, indent=1).encode())
         self._save()
-        self._wrapped.close()
+        self._env.close()
         return result
 
     def describe(self) -> str:
         """Where the run stands, in a few words."""
         return f"epoch {self._info['epoch']}, lr {self._info['lr']:.2g}"
 
-    def _advance(self) -> bool:
+    def _advance(self) -> None:
         before, epoch, started = self._observation, self._info["epoch"], time.perf_counter()
         losses = self._info["losses"]
         action = self._agent.act(before, self._info)
@@ -117,10 +92,8 @@ class Run:
         self.seconds += time.perf_counter() - started
         self._observation, self._info = after, info
         self._means.add(losses, reward, info)
-        done = terminated or truncated
-        if done or info["epoch"] != epoch:
+        if not self._env.is_open or info["epoch"] != epoch:
             self._write_epoch(epoch)
-        return done
 
     def _write_epoch(self, epoch: int) -> None:
         validation = self._env.episode.learner.validation
@@ -132,8 +105,8 @@ class Run:
             "losses": (means.losses / means.steps).tolist(),
             "weights": (means.weights / means.steps).tolist(),
             "reward": means.reward / means.steps,
-            "score": validation.score,
-            "validation": validation.values,
+            "score": finite(validation.score),
+            "validation": {key: finite(x) for key, x in validation.values.items()},
             "failure": self._info["failure"],
         }
         self._log.write(row)
@@ -143,15 +116,16 @@ class Run:
         problem, learner = self._env.problem, self._env.episode.learner
         values = self._env.evaluate("test", best=True)
         baseline = problem.baseline
+        drop = delta_m(values, baseline.values, problem.metrics) if baseline else math.nan
         return {
             **asdict(self.cell),
             "data": problem.source.kind,
             "data_sha256": problem.source.sha256,
             "tasks": list(self._tasks),
-            "test": values,
+            "test": {key: finite(value) for key, value in values.items()},
             "units": {metric.key: metric.unit for metric in problem.metrics},
-            "best_validation_score": learner.validation.best_score,
-            "delta_m": delta_m(values, baseline.values, problem.metrics) if baseline else None,
+            "best_validation_score": finite(learner.validation.best_score),
+            "delta_m": finite(drop),
             "baseline": baseline.source if baseline else None,
             "steps": self.step,
             "failure": self._info["failure"],
@@ -178,7 +152,33 @@ class Run:
 
 
 def run_cell(
-    cell: Cell, folder: Path, on_step: Callable[[Run], None] = lambda run: None, **options: int
+    cell: Cell,
+    folder: Path,
+    on_step: Callable[[Run], None] = lambda run: None,
+    checkpoint_every: int = CHECKPOINT_EVERY,
 ) -> dict[str, Any]:
     """The cell's result: read if it is finished, else run, from its checkpoint if there is one."""
-    return read_result(cell, folder) or Run(cell, folder, **options).finish(on_step)
+    return read_result(cell, folder) or Run(cell, folder, checkpoint_every).finish(on_step)
+
+
+def make(cell: Cell) -> tuple[TrainingEnv, agents.Agent]:
+    """The cell's environment and agent.
+
+    Raises:
+        ValueError: for an unknown id, agent or option, or options that the agent contradicts.
+    """
+    preset(cell.env)
+    needed = agents.environment_options(cell.agent)
+    for name, value in needed.items():
+        if cell.options.get(name, value) != value:
+            raise ValueError(
+                f"`{name}` must be {value!r} for agent {cell.agent!r}, not {cell.options[name]!r}"
+            )
+    env: TrainingEnv = gym.make(cell.env, **(needed | dict(cell.options))).unwrapped  # type: ignore
+    agent = agents.make(cell.agent, env.observation_space, env.action_space, cell.seed)
+    return env, agent
+
+
+def finite(value: float) -> float | None:
+    """The value, None if it is not finite: JSON has no word for that."""
+    return value if math.isfinite(value) else None

@@ -1,15 +1,15 @@
 """Single-task models: what multi-task training is compared with."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from mtlgym.bench.bench import run_cells
 from mtlgym.bench.cell import Cell
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.bench.run import CHECKPOINT_EVERY, make
 
 
 def single_task(
@@ -17,25 +17,31 @@ def single_task(
     seeds: Sequence[int],
     out: Path,
     options: Mapping[str, Any],
-    checkpoint_every: int = 500,
+    checkpoint_every: int = CHECKPOINT_EVERY,
     jobs: int = 1,
 ) -> dict[str, float]:
     """Train each task of the environment alone; its metrics on the test split, means over seeds.
 
     Each model is chosen by its own task's validation metric. Finished trainings are not run again.
+
+    Raises:
+        ValueError: for an unknown id or option, or a training that broke down.
     """
-    made = gym.make(env, **options)
-    training: TrainingEnv = made.unwrapped  # type: ignore[assignment]
+    tasks = make(Cell(env, "equal", 0, options))[0].problem.tasks
     places = [
         (
             Cell(env, "equal", seed, {**options, "tasks": [task], "baseline": None}),
             out / env / "stl" / task / f"seed-{seed}",
         )
         for seed in seeds
-        for task in training.problem.tasks
+        for task in tasks
     ]
+    if not places:
+        raise ValueError("`seeds` must name at least one")
     values: dict[str, list[float]] = {}
     for result in run_cells(places, checkpoint_every, jobs):
+        if result["failure"]:
+            raise ValueError(f"{result['tasks']} alone, seed {result['seed']}: {result['failure']}")
         for key, value in result["test"].items():
             values.setdefault(key, []).append(value)
     return {key: float(np.mean(figures)) for key, figures in values.items()}
@@ -43,7 +49,5 @@ def single_task(
 
 def to_toml(values: Mapping[str, float], source: str) -> str:
     """The values as a preset's baseline."""
-    lines = [f'"{key}" = {value:.6g}' for key, value in values.items()]
-    return "\n".join(
-        ["[options.baseline]", f'source = "{source}"', "", "[options.baseline.values]", *lines, ""]
-    )
+    head = ["[options.baseline]", f"source = {json.dumps(source)}", "", "[options.baseline.values]"]
+    return "\n".join([*head, *(f'"{key}" = {value:.6g}' for key, value in values.items()), ""])

@@ -1,6 +1,6 @@
 """From results to tables: means over seeds, with intervals, against the equal-weight run."""
 
-import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mtlgym.bench.cell import RESULT
+from mtlgym.bench.cell import RESULT, read_json
 
 REFERENCE = "equal"  # the agent whose training time is 1
 
@@ -64,9 +64,9 @@ class Row:
     figures: dict[str, Interval]
 
 
-def read_results(out: Path) -> list[dict[str, Any]]:
-    """All finished cells below the folder."""
-    return [json.loads(path.read_text()) for path in sorted(out.rglob(RESULT))]
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """All finished cells of an environment's folder."""
+    return [read_json(path) for path in sorted(folder.glob(f"*/*/{RESULT}"))]
 
 
 def summarise(results: Iterable[dict[str, Any]]) -> list[Row]:
@@ -84,7 +84,7 @@ def summarise(results: Iterable[dict[str, Any]]) -> list[Row]:
             if reference:
                 columns["T"].append(result["seconds"] / float(np.mean(reference)))
             for key, value in result["test"].items():
-                columns[key].append(value)
+                columns[key].append(math.nan if value is None else value)
         rows.append(
             Row(
                 env=env,
@@ -99,4 +99,4 @@ def summarise(results: Iterable[dict[str, Any]]) -> list[Row]:
 
 
 def _order(row: Row) -> float:
-    return row.figures["delta_m"].mean if "delta_m" in row.figures else 0.0
+    return row.figures["delta_m"].mean if "delta_m" in row.figures else math.inf

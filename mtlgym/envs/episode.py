@@ -37,8 +37,7 @@ class Episode:
         self._settings = settings
         batches = self.learner.feed.batches
         self.steps_per_epoch = sum(batches) if settings.interface == "tasks" else max(batches)
-        self._epochs = training.epochs
-        self.budget = training.epochs * self.steps_per_epoch
+        self.budget = training.steps or training.epochs * self.steps_per_epoch
         self._tracker = Tracker(len(problem.tasks), settings.base_epoch, self.steps_per_epoch)
 
     def start(self) -> Record:
@@ -64,18 +63,19 @@ class Episode:
         if not failure and self._settings.retraces:
             retrained = self.learner.retrace(decision.task)
             failure = failed_losses(retrained, self._names(decision))
-        losses, failure = (None, failure) if failure else self._look(decision, trained)
-        if failure or losses is None:
-            self.record = dataclasses.replace(before, failure=failure)
-            return self.record
+        losses = before.losses  # the last sound ones, should this step fail
+        if not failure:
+            seen, failure = self._look(decision, trained)
+            losses = losses if failure else seen
         after = Record(
             losses=losses,
             first_lr=before.first_lr,
             weights=decision.weights,
             task=decision.task,
-            trained=trained,
-            retrained=retrained,
-            previous=self._tracker.visit(decision, trained),
+            trained=None if failure else trained,
+            retrained=None if failure else retrained,
+            previous=None if failure else self._tracker.visit(decision, trained),
+            failure=failure,
         )
         return self._note(after)
 
@@ -112,7 +112,7 @@ class Episode:
     def _note(self, record: Record) -> Record:
         """Complete the record by where the training stands, and keep it."""
         step = self.learner.steps
-        epoch = min(step // self.steps_per_epoch + 1, self._epochs)
+        epoch = min(step, self.budget - 1) // self.steps_per_epoch + 1
         if not record.failed:
             self._tracker.see(record.losses, epoch)
         self.record = dataclasses.replace(

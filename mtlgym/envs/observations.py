@@ -10,7 +10,6 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtlgym.lookup import lookup
 from mtlgym.record import Record
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -51,7 +50,7 @@ def relative_losses(record: Record) -> Float[Tensor, " tasks"]:
     """
     if record.base_losses is None:
         return torch.ones_like(record.losses)
-    return record.losses / record.base_losses
+    return record.losses.double() / record.base_losses
 
 
 def weights(record: Record) -> Float[Tensor, " tasks"]:
@@ -93,14 +92,8 @@ class Observer:
     """Makes a record the observation: the named features one after the other, (features n,)."""
 
     def __init__(self, names: Sequence[str], tasks: int) -> None:
-        """Observe these features.
-
-        Raises:
-            ValueError: for an unknown feature, or none at all.
-        """
-        if isinstance(names, str) or not names:
-            raise ValueError(f"`observation` must be a sequence of feature names, not {names!r}")
-        self._features = [lookup(FEATURES, name, "feature") for name in names]
+        """Observe these keys of `FEATURES`."""
+        self._features = [FEATURES[name] for name in names]
         low = np.repeat([feature.low for feature in self._features], tasks).astype(np.float32)
         high = np.repeat([feature.high for feature in self._features], tasks).astype(np.float32)
         self.space = gym.spaces.Box(low, high, dtype=np.float32)

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from mtlgym.envs.settings import Settings
 from mtlgym.lookup import unknown
 from mtlgym.metrics import Baseline
@@ -55,9 +57,17 @@ def configure(
     else:
         built = problem
     if baseline is not None:
-        given = baseline if isinstance(baseline, Baseline) else Baseline(**baseline)
+        given = _baseline(baseline)
         built = dataclasses.replace(built, baseline=given)
     return Configuration(built, training, settings, _describe(built, training, settings, rest))
+
+
+def _baseline(given: Baseline | Mapping[str, Any]) -> Baseline:
+    if isinstance(given, Baseline):
+        return given
+    if not isinstance(given, Mapping) or set(given) != {"source", "values"}:
+        raise ValueError(f"`baseline` must have `source` and `values`, not {given!r}")
+    return Baseline(**given)
 
 
 def _fields(*classes: type) -> list[str]:
@@ -85,5 +95,7 @@ def _describe(
 
 
 def _name(value: Any) -> str:
-    """What a function of one's own, or a value that JSON lacks, is called."""
-    return getattr(value, "__qualname__", str(value))
+    """What stands for a value that JSON lacks: a function's name, an object's type."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return getattr(value, "__qualname__", type(value).__qualname__)

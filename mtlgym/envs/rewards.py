@@ -73,15 +73,15 @@ REWARDS: dict[str, Reward] = {
     "plain_min_loss_decline": plain_min_loss_decline,
     "prediction_gain": prediction_gain,
 }
-NEEDS_BASE_LOSSES = {min_loss_decline, mean_loss_decline, plain_min_loss_decline}
-NEEDS_SAME_BATCH = {prediction_gain}
+NEEDS_BASE_LOSSES = (min_loss_decline, mean_loss_decline, plain_min_loss_decline)
+NEEDS_SAME_BATCH = (prediction_gain,)
 
 
 def _alpha(record: Record) -> float:
-    return record.first_lr / record.lr
+    return record.first_lr / record.lr if record.lr > 0 else 0.0  # nothing is learnt at 0
 
 
 def _declines(before: Record, after: Record) -> torch.Tensor:
     if before.base_losses is None:
         return torch.zeros_like(before.losses)
-    return (before.losses - after.losses) / before.base_losses
+    return (before.losses.double() - after.losses) / before.base_losses

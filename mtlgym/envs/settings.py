@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mtlgym import checks
 from mtlgym.balancing.objective import TRANSFORMS
+from mtlgym.envs.observations import FEATURES
 from mtlgym.envs.rewards import NEEDS_BASE_LOSSES, NEEDS_SAME_BATCH, REWARDS, Reward
 from mtlgym.lookup import lookup, unknown
 
@@ -22,10 +24,12 @@ class Settings:
         scale: of logits; the weights are n softmax(scale a).
         transform: what weights multiply: `log` losses or, with `none`, the losses. The default is
             `log` for weights and `none` for tasks.
-        reward: a key of `REWARDS`, or a function `(before, after) -> float` of two records. The
-            default is `min_loss_decline` for weights and `prediction_gain` for tasks.
+        reward: a key of `REWARDS`, or a function `(before, after) -> float` of two records, with
+            the attribute `needs_base_losses` or `needs_same_batch` if it reads these. The default
+            is `min_loss_decline` for weights and `prediction_gain` for tasks.
         observation: keys of `FEATURES`.
-        base_epoch: the epoch, counted from 1, whose mean losses are L_base.
+        base_epoch: the epoch, counted from 1, whose mean losses are L_base; in a training that
+            ends before, rewards that are in units of L_base are 0 throughout.
         same_batch: whether the batch just trained on is computed once more after the update; `info`
             then has `trained_losses` and `retrained_losses`. Costs one forward pass.
         failure_reward: the reward of a step after which the training is broken.
@@ -57,12 +61,15 @@ class Settings:
             lookup(REWARDS, self.reward, "reward")
         elif not callable(self.reward):
             raise ValueError(f"`reward` must be a name or a function, not {self.reward!r}")
-        if not (isinstance(self.base_epoch, int) and self.base_epoch > 0):
-            raise ValueError(f"`base_epoch` must be a positive integer, not {self.base_epoch!r}")
-        if not 0 < self.scale < float("inf"):
-            raise ValueError(f"`scale` must be positive and finite, not {self.scale!r}")
-        if not abs(self.failure_reward) < float("inf"):
-            raise ValueError(f"`failure_reward` must be finite, not {self.failure_reward!r}")
+        names = self.observation
+        if isinstance(names, str) or not isinstance(names, Sequence) or not names:
+            raise ValueError(f"`observation` must be a sequence of feature names, not {names!r}")
+        for name in names:
+            lookup(FEATURES, name, "feature")
+        checks.integer("base_epoch", self.base_epoch, least=1)
+        checks.real("scale", self.scale, 0.0, open_end=True)
+        checks.flag("same_batch", self.same_batch)
+        checks.real("failure_reward", self.failure_reward)
 
     @property
     def reward_function(self) -> Reward:
@@ -73,9 +80,12 @@ class Settings:
     @property
     def retraces(self) -> bool:
         """Whether each step computes the trained batch once more."""
-        return self.same_batch or self.reward_function in NEEDS_SAME_BATCH
+        reward = self.reward_function
+        needed = reward in NEEDS_SAME_BATCH or getattr(reward, "needs_same_batch", False)
+        return self.same_batch or needed
 
     @property
     def awaits_base_losses(self) -> bool:
         """Whether the reward is 0 until L_base is known."""
-        return self.reward_function in NEEDS_BASE_LOSSES
+        reward = self.reward_function
+        return reward in NEEDS_BASE_LOSSES or getattr(reward, "needs_base_losses", False)

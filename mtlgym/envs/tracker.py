@@ -34,7 +34,9 @@ class Tracker:
         self._sum += losses
         self._seen += 1
         if self._seen == self._steps_per_epoch:
-            self.base_losses = (self._sum / self._seen).to(losses.dtype)
+            # A base of 0 counts as the smallest normal number, so that ratios to it are finite.
+            base = (self._sum / self._seen).clamp(min=torch.finfo(losses.dtype).tiny)
+            self.base_losses = base.to(losses.dtype)
 
     def visit(self, decision: Decision, trained: Tensor) -> float | None:
         """Count a decision; give the chosen task's loss at its visit before, if there was one."""

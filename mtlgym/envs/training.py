@@ -32,6 +32,10 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
 
     Source: Dai et al. (UAI 2023), section 3.2.2, for weights; Glover and Hokamp (2019), section 3,
     for tasks.
+
+    Attributes:
+        configuration: what the environment was made of.
+        is_open: whether an episode is under way.
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}  # noqa: RUF012
@@ -70,7 +74,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         self._observer = Observer(self.settings.observation, tasks)
         self.observation_space = self._observer.space
         self._episode: Episode | None = None
-        self._open = False
+        self.is_open = False
         self._ready = False
         self._history = History()
 
@@ -90,9 +94,9 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Build a fresh model and look at its first losses; `options` has no effect."""
         super().reset(seed=seed)
-        self._episode = self._new_episode(int(self.np_random.integers(2**63)))
-        record = self.episode.start()
-        self._open = True
+        episode = self._new_episode(int(self.np_random.integers(2**63)))
+        record = episode.start()
+        self._episode, self.is_open = episode, True
         self._ready = False
         self._history = History()
         return self._observer.observe(record), self._info(record)
@@ -104,14 +108,14 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
             ValueError: for an action that is not allowed; nothing has changed then.
             gymnasium.error.ResetNeeded: before `reset`, and after the episode's end.
         """
-        if not self._open:
+        if not self.is_open:
             raise gym.error.ResetNeeded("no episode is open: call reset() before step()")
         decision = self.interface.decode(action)
         before = self.episode.record
         after = self.episode.advance(decision)
         reward = self._reward(before, after)
         truncated = not after.failed and after.step == self.episode.budget  # the MDP has no end
-        self._open = not (after.failed or truncated)
+        self.is_open = not (after.failed or truncated)
         if self.render_mode is not None:
             self._history.add(after, reward)
         self._ready = not (self.settings.awaits_base_losses and before.base_losses is None)
@@ -126,7 +130,6 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
 
         Raises:
             ValueError: for another split.
-            gymnasium.error.ResetNeeded: before `reset`.
         """
         learner = self.episode.learner
         model = learner.validation.best_model(learner.model) if best else learner.model
@@ -144,7 +147,6 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         """Write the open episode, whole, to one file.
 
         Raises:
-            gymnasium.error.ResetNeeded: before `reset`.
             OSError: if the file cannot be written; an older one at that path is untouched.
         """
         checkpoint.save(path, self.state_dict())
@@ -156,9 +158,8 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         builds and number of threads). The wrapper of `gym.make` wants a `reset` before it.
 
         Raises:
-            ValueError: if the file is damaged, or was saved by another version or by an environment
-                of other options; names them. Nothing has changed then.
-            FileNotFoundError: if there is no such file.
+            ValueError: if the file is damaged, or of another version or of an environment of other
+                options; names them. Nothing has changed then.
         """
         return self.load_state_dict(checkpoint.load(path))
 
@@ -167,7 +168,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         episode = self.episode
         state = {
             "random": self.np_random.bit_generator.state,
-            "open": self._open,
+            "open": self.is_open,
             "history": self._history.state_dict(),
             "seed": episode.seed,
             "ready": self._ready,
@@ -182,7 +183,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         episode.load_state_dict(state["episode"])
         self.np_random.bit_generator.state = state["random"]
         self._history = History.from_state(state["history"])
-        self._episode, self._open, self._ready = episode, state["open"], state["ready"]
+        self._episode, self.is_open, self._ready = episode, state["open"], state["ready"]
         return self._observer.observe(episode.record), self._info(episode.record)
 
     def _new_episode(self, seed: int) -> Episode:
@@ -191,7 +192,10 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
     def _reward(self, before: Record, after: Record) -> float:
         if after.failed:
             return float(self.settings.failure_reward)
-        return float(self.settings.reward_function(before, after))
+        reward = float(self.settings.reward_function(before, after))
+        if not np.isfinite(reward):
+            raise ValueError(f"`reward` {self.settings.reward!r} gave {reward}; it must be finite")
+        return reward
 
     def _info(self, record: Record) -> dict[str, Any]:
         source = self.problem.source.kind

@@ -11,8 +11,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mtlgym import checks
 from mtlgym.datasets import qm9
-from mtlgym.datasets.qm9 import TASKS, MoleculeBatch, Molecules
+from mtlgym.datasets.qm9 import TASKS, UNITS, MoleculeBatch, Molecules
 from mtlgym.lookup import unknown
 from mtlgym.metrics import Metric
 from mtlgym.models.mpnn import MPNN
@@ -20,20 +21,8 @@ from mtlgym.problems.problem import Problem
 
 MEASURED = 500  # molecules in one forward pass of `measure`
 
-# Unit in which the mean absolute error is published, and how many of it make one of the data's.
-UNITS = {
-    "mu": ("D", 1.0),
-    "alpha": ("bohr^3", 1.0),
-    "homo": ("meV", 1000.0),
-    "lumo": ("meV", 1000.0),
-    "r2": ("bohr^2", 1.0),
-    "zpve": ("meV", 1000.0),
-    "u0": ("meV", 1000.0),
-    "u": ("meV", 1000.0),
-    "h": ("meV", 1000.0),
-    "g": ("meV", 1000.0),
-    "cv": ("cal/(mol K)", 1.0),
-}
+# Where errors are published in another unit than the data's: that unit, and how many make one.
+PUBLISHED = {"eV": ("meV", 1000.0)}
 
 
 class MoleculeSplit:
@@ -73,6 +62,8 @@ def build(
     Raises:
         ValueError: for an unknown, repeated or missing task, or a width below 1.
     """
+    if isinstance(tasks, str):
+        raise ValueError(f"`tasks` must be a sequence of names, not the text {tasks!r}")
     tasks = tuple(tasks)
     for task in tasks:
         if task not in TASKS:
@@ -80,14 +71,13 @@ def build(
     if not tasks or len(set(tasks)) < len(tasks):
         raise ValueError(f"`tasks` must name at least one task, each once, not {tasks}")
     for name, width in (("dim", dim), ("edge_hidden", edge_hidden)):
-        if not (isinstance(width, int) and width > 0):
-            raise ValueError(f"`{name}` must be a positive integer, not {width!r}")
+        checks.integer(name, width, least=1)
     molecules, source = qm9.load(data)
     indices = qm9.split(len(molecules))
     targets = molecules.targets[:, [TASKS.index(task) for task in tasks]]
     mean, std = targets[indices["train"]].mean(axis=0), targets[indices["train"]].std(axis=0)
     scores = ((targets - mean) / std).astype(np.float32)
-    published = np.array([UNITS[task][1] for task in tasks])
+    units = [PUBLISHED.get(UNITS[task], (UNITS[task], 1.0)) for task in tasks]
     return Problem(
         name="qm9",
         tasks=tasks,
@@ -95,8 +85,8 @@ def build(
         build=partial(MPNN, len(tasks), dim=dim, edge_hidden=edge_hidden),
         losses=losses,
         task_loss=task_loss,
-        measure=partial(measure, tasks, std * published),
-        metrics=tuple(Metric(task, "mae", UNITS[task][0]) for task in tasks),
+        measure=partial(measure, tasks, std * [factor for _, factor in units]),
+        metrics=tuple(Metric(t, "mae", unit) for t, (unit, _) in zip(tasks, units, strict=True)),
         source=source,
     )
 

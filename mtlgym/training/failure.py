@@ -1,8 +1,9 @@
 """What a broken training looks like, and which task broke it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -14,23 +15,22 @@ def failed_losses(losses: Tensor, names: Sequence[str]) -> str:
     return f"the loss of {names[index]} is {value}"
 
 
-def failed_gradients(model: nn.Module, forward: Callable[[], Tensor], names: Sequence[str]) -> str:
-    """Name the tasks whose gradient is not finite; empty if the model's gradients are sound.
+def sound_gradients(model: nn.Module) -> bool:
+    """Whether all gradients are finite."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    # The largest entry, not the 2-norm, whose squares overflow where the entries do not.
+    return bool(torch.nn.utils.get_total_norm(gradients, norm_type=float("inf")).isfinite())
+
+
+def blame(model: nn.Module, losses: Float[Tensor, " tasks"], names: Sequence[str]) -> str:
+    """Name the tasks whose own gradient is not finite; all, if only their sum is.
 
     Where the tasks' losses meet in one tensor, an infinite derivative in one of them can make the
     gradients of all of them NaN; then all are named.
-
-    Args:
-        model: the model after a backward pass.
-        forward: computes the same losses (names,) again, to find the tasks by their own gradients.
-        names: the tasks of these losses.
     """
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    if bool(torch.nn.utils.get_total_norm(gradients).isfinite()):
-        return ""
     parameters = [p for p in model.parameters() if p.requires_grad]
     broken = []
-    for name, loss in zip(names, forward(), strict=True):
+    for name, loss in zip(names, losses, strict=True):
         own = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
         if not all(bool(g.isfinite().all()) for g in own if g is not None):
             broken.append(name)

@@ -8,27 +8,30 @@ from numpy.typing import NDArray
 
 from mtlgym.problems.problem import Batch, Split
 from mtlgym.training.randomness import ORDER, SAMPLES, derive
+from mtlgym.training.settings import Training
 
 
 class Feed:
     """The batches of a split in training order: every source in a fresh permutation an epoch.
 
     A source's k-th batch depends on (seed, source, k) alone, so a position in the data is one
-    number a source. An epoch's last batch is smaller where the size asks for it.
+    number a source. An epoch's last batch is smaller where the size asks for it, or left out.
 
     Attributes:
         batches: batches in an epoch of each source.
         drawn: batches drawn so far from each source; setting it moves the position.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device) -> None:
-        """Feed batches of at most `batch_size` samples a source to the device."""
-        self.batches = tuple(-(-size // batch_size) for size in split.sizes)
+    def __init__(self, split: Split, training: Training, seed: int) -> None:
+        """Feed batches of `training.batch_size` samples a source to `training.device`."""
+        batch_size = training.batch_size
+        rest = 0 if training.drop_last else batch_size - 1
+        self.batches = tuple(max(1, (size + rest) // batch_size) for size in split.sizes)
         self.drawn = [0] * len(split.sizes)
         self._split = split
         self._batch_size = batch_size
         self._seed = seed
-        self._device = device
+        self._device = torch.device(training.device)
         self._permutations: dict[int, tuple[int, NDArray[Any]]] = {}  # source -> (epoch, indices)
 
     def next_joint(self) -> Batch:

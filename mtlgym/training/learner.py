@@ -1,8 +1,8 @@
 """The model in training: what an environment's decisions act on."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtlgym.balancing.objective import weighted_sum
 from mtlgym.problems.problem import Batch, Problem
-from mtlgym.training.failure import failed_gradients, failed_losses
+from mtlgym.training.failure import blame, failed_losses, sound_gradients
 from mtlgym.training.feed import Feed
 from mtlgym.training.randomness import FORWARD, MODEL, private_randomness
 from mtlgym.training.settings import SCHEDULERS, Training
@@ -43,7 +43,7 @@ class Learner:
         self._optimizer = training.optimizer(self.model.parameters())
         self._scheduler = SCHEDULERS[training.scheduler](self._optimizer)
         self._pending: tuple[Batch, Tensor] | None = None  # a batch and its losses, with a graph
-        self.feed = Feed(problem.splits["train"], training.batch_size, seed, self._device)
+        self.feed = Feed(problem.splits["train"], training, seed)
         self.validation = Validation(problem)
         self.steps = 0
 
@@ -86,14 +86,14 @@ class Learner:
         assert self._pending is not None, "there is no batch before the first decision"
         self.steps -= 1
         try:
-            with self._unchanged():
+            with torch.no_grad(), self._same_buffers():
                 return self._forward(self._pending[0], task).cpu()
         finally:
             self.steps += 1
 
     def first_losses(self) -> Float[Tensor, " tasks"]:
         """Each task's loss on its first batch, which stays to be drawn."""
-        with self._unchanged():
+        with torch.no_grad(), self._same_buffers():
             tasks = range(len(self._problem.tasks))
             return torch.cat([self._forward(self.feed.peek(t), t).cpu() for t in tasks])
 
@@ -109,19 +109,20 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """All that a learner of the same problem, training and seed needs to continue."""
-        return {
+        state = {
             "steps": self.steps,
-            "drawn": list(self.feed.drawn),
+            "drawn": self.feed.drawn,
             "model": dict(self.model.state_dict()),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
             "validation": self.validation.state_dict(),
         }
+        return copy.deepcopy(state)
 
     def load_state_dict(self, state: Mapping[str, Any], *, look: bool) -> None:
         """Continue from that state; with `look`, the batch that was pending is looked at again."""
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self._scheduler.load_state_dict(state["scheduler"])
         self.validation.load_state_dict(state["validation"])
         self.steps = state["steps"]
@@ -147,18 +148,19 @@ class Learner:
     def _update(self, losses: Tensor, weights: Tensor, batch: Batch, task: int | None) -> str:
         self._optimizer.zero_grad()
         weighted_sum(losses, weights, self._transform).backward()
-        again = partial(self._forward, batch, task)
-        failure = failed_gradients(self.model, again, self._names(task))
-        if not failure:
+        if sound_gradients(self.model):
             self._optimizer.step()
             self.steps += 1
-        return failure
+            return ""
+        with self._same_buffers():
+            return blame(self.model, self._forward(batch, task), self._names(task))
 
     @contextmanager
-    def _unchanged(self) -> Iterator[None]:
-        """No graph inside, and the buffers (running statistics) as before afterwards."""
+    def _same_buffers(self) -> Iterator[None]:
+        """Afterwards the buffers (running statistics) are as before."""
         buffers = [buffer.clone() for buffer in self.model.buffers()]
-        with torch.no_grad():
+        try:
             yield
+        finally:
             for buffer, old in zip(self.model.buffers(), buffers, strict=True):
-                buffer.copy_(old)
+                buffer.data.copy_(old)

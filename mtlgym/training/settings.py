@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau, StepLR
 
+from mtlgym import checks
 from mtlgym.lookup import lookup
 
 Parameters = Iterable[torch.nn.Parameter]
@@ -42,7 +43,9 @@ class Training:
 
     Attributes:
         epochs: length of a training in epochs.
+        steps: length in optimizer steps, in place of `epochs`.
         batch_size: samples of a source in a batch.
+        drop_last: leave out an epoch's last batch where it is smaller.
         lr: Adam's learning rate at the start.
         weight_decay: Adam's L2 penalty.
         scheduler: a key of `SCHEDULERS`; steps once an epoch.
@@ -51,7 +54,9 @@ class Training:
     """
 
     epochs: int = 10
+    steps: int | None = None
     batch_size: int = 32
+    drop_last: bool = False
     lr: float = 1e-3
     weight_decay: float = 0.0
     scheduler: str = "constant"
@@ -61,18 +66,19 @@ class Training:
     def __post_init__(self) -> None:
         """Refuse what no training can be made of."""
         for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value > 0):
-                raise ValueError(f"`{name}` must be a positive integer, not {value!r}")
-        if not 0 < self.lr < float("inf"):
-            raise ValueError(f"`lr` must be positive and finite, not {self.lr!r}")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise ValueError(f"`weight_decay` must be >= 0 and finite, not {self.weight_decay!r}")
-        every = self.validate_every
-        if not (isinstance(every, int) and every >= 0):
-            raise ValueError(f"`validate_every` must be an integer >= 0, not {every!r}")
+            checks.integer(name, getattr(self, name), least=1)
+        if self.steps is not None:
+            checks.integer("steps", self.steps, least=1)
+        checks.real("lr", self.lr, 0.0, open_end=True)
+        checks.real("weight_decay", self.weight_decay, 0.0)
+        checks.integer("validate_every", self.validate_every, least=0)
+        checks.flag("drop_last", self.drop_last)
+        try:
+            torch.device(self.device)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"`device` must name a torch device, not {self.device!r}") from error
         lookup(SCHEDULERS, self.scheduler, "scheduler")
-        if self.scheduler == "plateau" and every != 1:
+        if self.scheduler == "plateau" and self.validate_every != 1:
             raise ValueError("scheduler 'plateau' needs `validate_every=1`")
 
     def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:

@@ -7,19 +7,26 @@ from typing import Any
 import torch
 from torch import nn
 
+from mtlgym.lookup import lookup
 from mtlgym.metrics import delta_m
 from mtlgym.problems.problem import Problem
 
 
 def measure(problem: Problem, model: nn.Module, split: str) -> dict[str, float]:
-    """The metrics of the model on a split; the model's mode is the same afterwards."""
-    training = model.training
+    """The metrics of the model on a split; every module's mode is the same afterwards.
+
+    Raises:
+        ValueError: for a split that the problem lacks.
+    """
+    data = lookup(problem.splits, split, "split")
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.no_grad():
-            return problem.measure(model, problem.splits[split])
+            return problem.measure(model, data)
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 class Validation:

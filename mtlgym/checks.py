@@ -1,0 +1,37 @@
+"""Checks of single values, with messages that name argument, value and what is allowed."""
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+
+def integer(name: str, value: Any, least: int) -> None:
+    """Refuse what is not an integer of at least `least`.
+
+    Raises:
+        ValueError: names the argument and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"`{name}` must be an integer of at least {least}, not {value!r}")
+
+
+def real(name: str, value: Any, least: float = -math.inf, *, open_end: bool = False) -> None:
+    """Refuse what is not a finite number of at least `least`, or above it with `open_end`.
+
+    Raises:
+        ValueError: names the argument and the value.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value < least or (open_end and value == least):
+        bound = "" if least == -math.inf else f" {'above' if open_end else 'of at least'} {least:g}"
+        raise ValueError(f"`{name}` must be a finite number{bound}, not {value!r}")
+
+
+def flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises:
+        ValueError: names the argument and the value.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be True or False, not {value!r}")
