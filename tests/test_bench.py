@@ -159,6 +159,16 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):
         run_cell(cell, tmp_path)
 
 
+def test_the_checkpoint_of_another_cell_is_refused_by_name(tmp_path):
+    one, other = (Cell(ENV, "equal", seed, TINY | {"epochs": 1}) for seed in (0, 1))
+    run_cell(one, tmp_path / "one")
+    run_cell(other, tmp_path / "other")
+    (tmp_path / "other" / RESULT).unlink()
+    (tmp_path / "one" / CHECKPOINT).replace(tmp_path / "other" / CHECKPOINT)
+    with pytest.raises(ValueError, match=f"{CHECKPOINT} is the checkpoint of another run"):
+        run_cell(other, tmp_path / "other")
+
+
 def test_an_interval_is_student_s():
     values = [1.0, 2.0, 4.0]
     # by the table: t(0.975, 2) = 4.30265; s = 1.52753

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,6 @@ class Run:
     folder: Path
     checkpoint_every: int = CHECKPOINT_EVERY
     seconds: float = 0.0
-    _tasks: tuple[str, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         """Make the environment and the agent; continue from the checkpoint if there is one."""
@@ -50,7 +49,7 @@ class Run:
         open_folder(self.cell, self.folder)
         path = self.folder / CHECKPOINT
         if path.exists():
-            self._continue(checkpoint.load(path))
+            self._continue(path)
         else:
             self._observation, self._info = self._env.reset(seed=self.cell.seed)
             self._means = EpochMeans.none(len(self._tasks))
@@ -135,6 +134,7 @@ class Run:
 
     def _save(self) -> None:
         state = {
+            "cell": self.cell.describe(),
             "env": self._env.state_dict(),
             "agent": self._agent.state_dict(),
             "means": asdict(self._means),
@@ -143,7 +143,10 @@ class Run:
         }
         checkpoint.save(self.folder / CHECKPOINT, state)
 
-    def _continue(self, state: dict[str, Any]) -> None:
+    def _continue(self, path: Path) -> None:
+        state = checkpoint.load(path)
+        if not isinstance(state, dict) or state.get("cell") != self.cell.describe():
+            raise ValueError(f"{path} is the checkpoint of another run; delete it")
         self._observation, self._info = self._env.load_state_dict(state["env"])
         self._agent.load_state_dict(state["agent"])
         self._means = EpochMeans(**state["means"])
