@@ -50,6 +50,8 @@ class BalancingPolicy:
         if drawing and seed is not None and not re.search(r"[:,]\s*seed\s*=", method):
             self._first = replace(self._first, seed=seed)
         self._episode, self._acted = 0, False
+        tasks = actions.tasks(action_space)
+        self._fresh(0)(Record(losses=torch.ones(tasks)))  # refuses settings for other tasks
         self.method = self._fresh(0)
 
     def act(self, observation: np.ndarray, info: dict[str, Any]) -> np.ndarray:

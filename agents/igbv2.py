@@ -34,8 +34,8 @@ class IGBv2:
 
     Source: Dai, Fei, Lu, "Improvable Gap Balancing for Multi-Task Learning" (UAI 2023), section
     3.2.2, Algorithm 2; sizes and rates of the published code.
-    Differs from it in that the density of the weights is the softmax's, not the tanh's, and in
-    that a failure ends an episode.
+    Differs from it in that the density of the weights is the softmax's, not the tanh's, that a
+    failure ends an episode, and that observations and rewards past 1e6 count as 1e6.
 
     Attributes:
         observation_space: one-axis box, the losses and whatever else is observed.
@@ -101,7 +101,7 @@ class IGBv2:
         with self._torch.swapped_in(), torch.no_grad():
             if info["epoch"] < self.use_epoch:
                 return self._explore()
-            batch = torch.from_numpy(np.asarray(observation, np.float32))[None]
+            batch = torch.from_numpy(_bounded("observation", observation))[None]
             return self._model.actor(batch)[0].numpy()
 
     def learn(
@@ -122,10 +122,10 @@ class IGBv2:
         self._decisions += 1
         if info["reward_ready"] or terminated:
             sac.replay(self._model).add(
-                observation,
-                next_observation,
+                _bounded("observation", observation),
+                _bounded("next_observation", next_observation),
                 action,
-                np.float32(reward),
+                _bounded("reward", reward),
                 np.bool_(terminated),
                 [{}],
             )
@@ -199,3 +199,11 @@ class IGBv2:
         numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _APART}
         spaces = {"observations": self._size, "actions": self._kind, "tasks": self._tasks}
         return spaces | numbers | {"hidden": list(self.hidden)}
+
+
+def _bounded(name: str, value: Any) -> np.ndarray:
+    """The float32 value within [-1e6, 1e6], past which the networks would overflow."""
+    array = np.asarray(value, np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError(f"`{name}` must be finite, not {value!r}")
+    return np.asarray(array.clip(-1e6, 1e6))

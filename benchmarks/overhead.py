@@ -34,7 +34,7 @@ def plain(env: gym.Env, seed: int):
     problem = env.unwrapped.problem
     model = problem.build()
     optimizer = torch.optim.Adam(model.parameters(), lr=training.lr)
-    feed = Feed(problem.splits["train"], training.batch_size, seed, torch.device("cpu"))
+    feed = Feed(problem.splits["train"], training, seed)
 
     def step() -> list[float]:
         losses = problem.losses(model, feed.next_joint())

@@ -5,7 +5,7 @@ import numpy as np
 
 from mtlgym import agents
 
-OPTIONS = {"epochs": 3, "batch_size": 500, **agents.environment_options("dwa")}
+OPTIONS = {"epochs": 1, "batch_size": 500, **agents.environment_options("dwa")}
 
 
 class HardestTask:

@@ -185,7 +185,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return FAILED
     except KeyboardInterrupt:
-        Console(stderr=True).print("mtlgym: interrupted; the same command goes on from here")
+        Console(stderr=True).print(
+            "mtlgym: interrupted; the same command goes on from the last checkpoint"
+        )
         return INTERRUPTED
 
 

@@ -21,6 +21,6 @@ def lookup(table: Mapping[str, Value], name: str, kind: str) -> Value:
     Raises:
         ValueError: for a name that is not in the table; says which one is nearest.
     """
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         raise ValueError(unknown(name, table, kind))
     return table[name]

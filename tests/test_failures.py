@@ -1,3 +1,4 @@
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -86,7 +87,7 @@ def test_the_one_task_with_a_broken_gradient_is_named_alone():
     env = TrainingEnv(problem, epochs=3, batch_size=10, transform="none")
     env.reset(seed=0)
     info = env.step(np.zeros(3))[4]
-    assert info["failure"] == "the gradient of middle is not finite"
+    assert info["failure"] == "the weighted gradient of middle is not finite"
 
 
 def test_a_first_loss_that_is_not_finite_ends_at_the_first_step():
@@ -134,7 +135,31 @@ def test_a_failure_after_the_update_is_told_with_the_step_that_was_made():
     assert info["weights"][0] > info["weights"][1] > info["weights"][2]
 
 
-def test_large_finite_gradients_are_no_failure():
+def test_a_weight_past_what_the_optimizer_can_square_terminates_and_names_the_task():
     env = TrainingEnv(toy(), epochs=3, batch_size=10, actions="weights", transform="none")
     env.reset(seed=0)
-    assert not env.step(np.full(3, 1e25))[2]
+    info = env.step(np.array([1.0, 1e30, 1.0]))[4]
+    assert info["failure"] == "the weighted gradient of middle is not finite"
+    state = env.episode.learner.state_dict()["optimizer"]["state"]
+    assert not state  # nothing has reached the optimizer
+
+
+@pytest.mark.parametrize("change", [lambda x: x[:2], lambda x: x[None], lambda x: x.sum()])
+def test_losses_of_another_shape_are_refused_by_name(change):
+    env = TrainingEnv(toy(losses=lambda m, b: change(losses(m, b))), epochs=1, batch_size=10)
+    with pytest.raises(ValueError, match="problem 'toy' must have the shape"):
+        env.reset(seed=0)
+
+
+def test_an_error_in_a_step_closes_the_episode():
+    def fail(model, batch):
+        raise RuntimeError("broken")
+
+    problem = toy()
+    env = TrainingEnv(problem, epochs=3, batch_size=10)
+    env.reset(seed=0)
+    object.__setattr__(problem, "losses", fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        env.step(np.zeros(3))
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(np.zeros(3))

@@ -79,3 +79,27 @@ def test_numbers_out_of_range_are_refused_by_name(name):
     value = 0.0 if name == "temperature" else 0
     with pytest.raises(ValueError, match=f"`{name}` must be"):
         make(Decay(), **{name: value})
+
+
+def test_huge_losses_and_rewards_leave_the_policy_finite():
+    env = Decay()
+    agent = small(env, use_epoch=1, update_epoch=1)
+    info = {"epoch": 3, "step": 1, "reward_ready": True}
+    huge = np.full(3, 1e30, np.float32)
+    for _ in range(20):
+        action = agent.act(huge, info)
+        agent.learn(huge, action, -1e30, huge, False, False, info)
+    assert np.isfinite(agent.act(huge, info)).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_refused(bad):
+    env = Decay()
+    agent = small(env, use_epoch=1)
+    info = {"epoch": 3, "step": 1, "reward_ready": True}
+    good, wrong = np.ones(3, np.float32), np.full(3, bad, np.float32)
+    with pytest.raises(ValueError, match="`observation`"):
+        agent.act(wrong, info)
+    with pytest.raises(ValueError, match="`reward`"):
+        agent.learn(good, good, bad, good, False, False, info)
+    assert agent.stored == 0

@@ -7,7 +7,7 @@ from loss_cases import RECORDS, make, random_rows, reference_famo, reference_uw,
 from torch import Tensor
 from torch.testing import assert_close
 
-from mtlgym.balancing import LOSS_METHODS, weighted_sum
+from mtlgym.balancing import LOSS_METHODS, weighted
 from mtlgym.balancing.adam import adam_step
 from mtlgym.record import Record
 
@@ -71,7 +71,7 @@ def test_weighted_losses_have_the_gradient_of_the_published_objective(name):
     method = make(name)
     losses = torch.tensor([0.3, 5.0, 2.0], dtype=torch.float64, requires_grad=True)
     (wanted,) = torch.autograd.grad(OBJECTIVES[name](losses), losses)
-    objective = weighted_sum(losses, method(Record(losses.detach())), method.transform)
+    objective = weighted(losses, method(Record(losses.detach())), method.transform).sum()
     (got,) = torch.autograd.grad(objective, losses)
     assert_close(got, wanted, rtol=1e-12, atol=0)
 

@@ -18,13 +18,23 @@ from mtlgym.envs.settings import Settings
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.presets import Preset, presets
 from mtlgym.problems import PROBLEMS
+from mtlgym.record import Record
 from mtlgym.training.settings import Training
 
 METHODS = """# Loss-balancing methods
 
 Each works as an agent (`mtlgym train --agent NAME`, `mtlgym.agents.make(NAME, ...)`) and in a loop
-of one's own (`mtlgym.Balancer(NAME)`). Settings follow a colon: `dwa:temperature=1.5,window=25`.
+of one's own (`mtlgym.Balancer(NAME)`). An environment for it is made with the options that
+`mtlgym.agents.environment_options(NAME)` gives: weights as actions, under the method's own
+transform; `mtlgym train` and `mtlgym bench` do so by themselves. Settings follow a colon: `dwa:temperature=1.5,window=25`.
 With `+si`, the weights of equal, fixed, rlw or dwa multiply the losses' logarithms: `rlw+si`."""
+RECORDS = """# Records
+
+What rewards and features see of a training. A reward is a function of the records before and after
+a step, given as `gym.make(id, reward=function)`; a function that reads `base_losses` or `retrained`
+says so by an attribute `needs_base_losses = True` or `needs_same_batch = True`. A feature is a
+function of one record that gives one number a task, a row in
+`mtlgym.envs.observations.FEATURES`. Neither may change the record."""
 FOLDER = Path(__file__).parents[1] / "docs" / "envs"
 
 
@@ -51,14 +61,18 @@ def page(preset: Preset) -> str:
             ("feature", "what it is"), [(f"`{n}`", _first(f.function)) for n, f in FEATURES.items()]
         ),
         "Rewards": f"The default is `{training.settings.reward}`.\n\n"
-        + _table(("reward", "what it is"), [(f"`{n}`", _first(r)) for n, r in REWARDS.items()]),
+        + _table(("reward", "what it is"), [(f"`{n}`", _first(r)) for n, r in REWARDS.items()])
+        + "\n\nA reward of one's own is a function of the [records](../records.md) before and "
+        "after the step. Rewards in units of L_base are 0, and `reward_ready` False, until the "
+        "base epoch is over.",
         "Starting State": "A fresh model, optimizer and data order, all from the seed of `reset`.",
         "Episode End": "Truncated when the budget of optimizer steps is used up. Terminated when a "
         "loss is negative or not finite, or a gradient is not finite; `info['failure']` then names "
         "the task.",
         "Information": "`losses`, `weights` (arrays), `step`, `epoch`, `lr`, `data`, "
         "`reward_ready`, `failure`; with `same_batch=True` also `trained_losses` and "
-        "`retrained_losses`.",
+        "`retrained_losses`, and where the action is a task, `task`. `reward_ready` says whether "
+        "the step's reward had all that it needs.",
         "Arguments": _arguments(preset),
         "Published figures": _published(preset, training),
         "Version History": "- v0: first release",
@@ -139,6 +153,12 @@ def methods() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def records() -> str:
+    """The page of what a reward or feature of one's own may read."""
+    rows = [(f"`{name}`", text) for name, text in _described(Record, "Attributes").items()]
+    return RECORDS + "\n\n" + _table(("field", "what it is"), rows) + "\n"
+
+
 def main() -> int:
     """Write or check every page; 1 if a page is not current."""
     warnings.simplefilter("ignore", UserWarning)
@@ -146,6 +166,7 @@ def main() -> int:
     pages = {FOLDER / f"{preset.id}.md": page(preset) for preset in presets().values()}
     links = "\n".join(f"- [{p.id}]({p.id}.md): {p.title}" for p in presets().values())
     pages[FOLDER.parent / "methods.md"] = methods()
+    pages[FOLDER.parent / "records.md"] = records()
     pages[FOLDER / "README.md"] = f"# Environments\n\n{links}\n"
     if "--check" in sys.argv:
         stale = [p.name for p, text in pages.items() if not p.exists() or p.read_text() != text]

@@ -10,7 +10,7 @@ from mtlgym.balancing.method import (
     state_dict,
     with_transform,
 )
-from mtlgym.balancing.objective import TRANSFORMS, weighted_sum
+from mtlgym.balancing.objective import TRANSFORMS, weighted
 
 __all__ = [
     "GRADIENT_METHODS",
@@ -21,6 +21,6 @@ __all__ = [
     "load_state_dict",
     "parse",
     "state_dict",
-    "weighted_sum",
+    "weighted",
     "with_transform",
 ]

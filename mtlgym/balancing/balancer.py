@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mtlgym.balancing.limits import check_losses
 from mtlgym.balancing.method import Method, parse, with_transform
-from mtlgym.balancing.objective import weighted_sum
+from mtlgym.balancing.objective import weighted
 from mtlgym.balancing.state import check_keys, load_state_dict, state_dict
 from mtlgym.record import Record
 
@@ -93,6 +93,8 @@ class Balancer:
                 f"{self._method} learns from each batch twice: after optimizer.step(), call "
                 "update(losses_after) with the same batch's new losses, then backward again"
             )
+        if not isinstance(losses, Tensor):
+            raise ValueError(f"`losses` must be a tensor, such as torch.stack(...), not {losses!r}")
         self._check(losses)
         if not losses.requires_grad:
             raise ValueError("`losses` must have a graph to go back through, not be detached")
@@ -101,7 +103,7 @@ class Balancer:
         seen = losses.detach().cpu()
         weights = method(Record(seen, step=self._step, epoch=epoch))
         weights = weights.clamp(max=torch.finfo(losses.dtype).max).to(losses)
-        weighted_sum(losses, weights, self.transform).backward()
+        weighted(losses, weights, self.transform).sum().backward()
         self._method, self._step, self.weights = method, self._step + 1, weights
         if method.needs_same_batch:
             self._before = seen.clone()

@@ -7,10 +7,10 @@ from torch import Tensor
 TRANSFORMS = ("none", "log")
 
 
-def weighted_sum(
+def weighted(
     losses: Float[Tensor, " tasks"], weights: Float[Tensor, " tasks"], transform: str
-) -> Float[Tensor, ""]:
-    """The objective sum_i w_i L_i (`none`) or sum_i w_i log L_i (`log`), with the losses' graph.
+) -> Float[Tensor, " tasks"]:
+    """The objective's terms w_i L_i (`none`) or w_i log L_i (`log`), with the losses' graph.
 
     The logarithm makes the objective invariant to the losses' scales. A loss of zero is taken as
     the smallest normal number and passes no gradient: there is nothing left to improve.
@@ -19,4 +19,4 @@ def weighted_sum(
     """
     if transform == "log":
         losses = losses.clamp(min=torch.finfo(losses.dtype).tiny).log()
-    return (weights * losses).sum()
+    return weights * losses

@@ -31,7 +31,7 @@ def bench(
     checkpoint_every: int = CHECKPOINT_EVERY,
     jobs: int = 1,
 ) -> list[dict[str, Any]]:
-    """Run every agent from every seed; give the results of all finished cells in the folder.
+    """Run every agent from every seed; give the results of all finished cells of these options.
 
     Finished cells are not run again.
 
@@ -46,7 +46,8 @@ def bench(
     for cell in cells[: len(specs)]:
         make(cell)[0].close()
     run_cells([(cell, cell.folder(out)) for cell in cells], checkpoint_every, jobs)
-    results = read_results(out / env)
+    mine = json.loads(json.dumps(dict(options)))
+    results = [result for result in read_results(out / env) if result["options"] == mine]
     write_files(results, out / env)
     return results
 

@@ -30,10 +30,13 @@ class Log:
     def write(self, row: dict[str, Any]) -> None:
         """Append one row; its numbers must be finite."""
         line = (json.dumps(row, allow_nan=False) + "\n").encode()
-        with self._path.open("ab") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self._path.open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
         self.size += len(line)
 
 

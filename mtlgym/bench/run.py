@@ -46,13 +46,13 @@ class Run:
         checks.integer("checkpoint_every", self.checkpoint_every, least=1)
         self._env, self._agent = make(self.cell)
         self._tasks = self._env.problem.tasks
-        open_folder(self.cell, self.folder)
         path = self.folder / CHECKPOINT
         if path.exists():
             self._continue(path)
         else:
             self._observation, self._info = self._env.reset(seed=self.cell.seed)
             self._means = EpochMeans.none(len(self._tasks))
+            open_folder(self.cell, self.folder)
             self._log = Log(self.folder / LOG)
 
     @property

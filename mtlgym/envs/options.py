@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mtlgym import checks
 from mtlgym.envs.settings import Settings
 from mtlgym.lookup import unknown
 from mtlgym.metrics import Baseline
@@ -59,15 +60,29 @@ def configure(
     if baseline is not None:
         given = _baseline(baseline)
         built = dataclasses.replace(built, baseline=given)
+    if built.baseline is not None:
+        _check(built.baseline, built)
     return Configuration(built, training, settings, _describe(built, training, settings, rest))
 
 
 def _baseline(given: Baseline | Mapping[str, Any]) -> Baseline:
     if isinstance(given, Baseline):
         return given
-    if not isinstance(given, Mapping) or set(given) != {"source", "values"}:
-        raise ValueError(f"`baseline` must have `source` and `values`, not {given!r}")
-    return Baseline(**given)
+    if not isinstance(given, Mapping) or not isinstance(given.get("values"), Mapping):
+        raise ValueError(f"`baseline` must have `source` and the table `values`, not {given!r}")
+    return Baseline(str(given.get("source", "")), given["values"])
+
+
+def _check(baseline: Baseline, problem: Problem) -> None:
+    """See that Delta_m is defined against the baseline."""
+    for metric in problem.metrics:
+        if metric.key not in baseline.values:
+            found = sorted(baseline.values)
+            raise ValueError(f"`baseline` lacks {metric.key!r}; it has {found}")
+        value = baseline.values[metric.key]
+        checks.real(f"baseline.values[{metric.key!r}]", value)
+        if value == 0:
+            raise ValueError(f"`baseline` has 0 for {metric.key!r}: no drop is relative to that")
 
 
 def _fields(*classes: type) -> list[str]:

@@ -112,6 +112,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
             raise gym.error.ResetNeeded("no episode is open: call reset() before step()")
         decision = self.interface.decode(action)
         before = self.episode.record
+        self.is_open = False  # an error in the middle of a step leaves no episode to go on with
         after = self.episode.advance(decision)
         reward = self._reward(before, after)
         truncated = not after.failed and after.step == self.episode.budget  # the MDP has no end

@@ -62,8 +62,8 @@ def build(
     Raises:
         ValueError: for an unknown, repeated or missing task, or a width below 1.
     """
-    if isinstance(tasks, str):
-        raise ValueError(f"`tasks` must be a sequence of names, not the text {tasks!r}")
+    if isinstance(tasks, str) or not isinstance(tasks, Sequence):
+        raise ValueError(f"`tasks` must be a sequence of names, not {tasks!r}")
     tasks = tuple(tasks)
     for task in tasks:
         if task not in TASKS:
@@ -82,7 +82,7 @@ def build(
         name="qm9",
         tasks=tasks,
         splits={name: MoleculeSplit(molecules, indices[name], scores) for name in indices},
-        build=partial(MPNN, len(tasks), dim=dim, edge_hidden=edge_hidden),
+        build=partial(MPNN, len(tasks), dim=int(dim), edge_hidden=int(edge_hidden)),
         losses=losses,
         task_loss=task_loss,
         measure=partial(measure, tasks, std * [factor for _, factor in units]),

@@ -16,22 +16,29 @@ def failed_losses(losses: Tensor, names: Sequence[str]) -> str:
 
 
 def sound_gradients(model: nn.Module) -> bool:
-    """Whether all gradients are finite."""
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    # The largest entry, not the 2-norm, whose squares overflow where the entries do not.
-    return bool(torch.nn.utils.get_total_norm(gradients, norm_type=float("inf")).isfinite())
+    """Whether all gradients are finite, and their squares, which Adam adds up, too."""
+    return _sound([p.grad for p in model.parameters() if p.grad is not None])
 
 
-def blame(model: nn.Module, losses: Float[Tensor, " tasks"], names: Sequence[str]) -> str:
-    """Name the tasks whose own gradient is not finite; all, if only their sum is.
+def blame(model: nn.Module, terms: Float[Tensor, " tasks"], names: Sequence[str]) -> str:
+    """Name the tasks whose own gradient is not sound; all, if only their sum is not.
 
     Where the tasks' losses meet in one tensor, an infinite derivative in one of them can make the
     gradients of all of them NaN; then all are named.
+
+    Args:
+        model: the model.
+        terms: of the objective, one a task, with their graph.
+        names: the tasks.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     broken = []
-    for name, loss in zip(names, losses, strict=True):
-        own = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-        if not all(bool(g.isfinite().all()) for g in own if g is not None):
+    for name, term in zip(names, terms, strict=True):
+        own = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        if not _sound([gradient for gradient in own if gradient is not None]):
             broken.append(name)
-    return f"the gradient of {', '.join(broken or names)} is not finite"
+    return f"the weighted gradient of {', '.join(broken or names)} is not finite"
+
+
+def _sound(gradients: list[Tensor]) -> bool:
+    return bool(torch.nn.utils.get_total_norm(gradients).isfinite())

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mtlgym.balancing.objective import weighted_sum
+from mtlgym.balancing.objective import weighted
 from mtlgym.problems.problem import Batch, Problem
 from mtlgym.training.failure import blame, failed_losses, sound_gradients
 from mtlgym.training.feed import Feed
@@ -141,19 +141,28 @@ class Learner:
 
     def _forward(self, batch: Batch, task: int | None) -> Tensor:
         with private_randomness(self._device, self._seed, FORWARD, self.steps):
-            if task is None:
-                return self._problem.losses(self.model, batch)
-            return self._problem.task_loss(self.model, batch, task).reshape(1)
+            if task is not None:
+                return self._problem.task_loss(self.model, batch, task).reshape(1)
+            losses = self._problem.losses(self.model, batch)
+        if losses.shape != (len(self._problem.tasks),):
+            raise ValueError(
+                f"the losses of problem {self._problem.name!r} must have the shape "
+                f"({len(self._problem.tasks)},), not {tuple(losses.shape)}"
+            )
+        return losses
 
     def _update(self, losses: Tensor, weights: Tensor, batch: Batch, task: int | None) -> str:
+        if not losses.requires_grad:
+            raise ValueError(f"the losses of problem {self._problem.name!r} have no gradient")
         self._optimizer.zero_grad()
-        weighted_sum(losses, weights, self._transform).backward()
+        weighted(losses, weights, self._transform).sum().backward()
         if sound_gradients(self.model):
             self._optimizer.step()
             self.steps += 1
             return ""
         with self._same_buffers():
-            return blame(self.model, self._forward(batch, task), self._names(task))
+            terms = weighted(self._forward(batch, task), weights, self._transform)
+            return blame(self.model, terms, self._names(task))
 
     @contextmanager
     def _same_buffers(self) -> Iterator[None]:

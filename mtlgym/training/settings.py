@@ -74,9 +74,10 @@ class Training:
         checks.integer("validate_every", self.validate_every, least=0)
         checks.flag("drop_last", self.drop_last)
         try:
-            torch.device(self.device)
-        except (RuntimeError, TypeError) as error:
-            raise ValueError(f"`device` must name a torch device, not {self.device!r}") from error
+            torch.empty(0, device=self.device)
+        except (RuntimeError, TypeError, AssertionError) as error:
+            text = f"`device` must name a device that torch has here, not {self.device!r}"
+            raise ValueError(text) from error
         lookup(SCHEDULERS, self.scheduler, "scheduler")
         if self.scheduler == "plateau" and self.validate_every != 1:
             raise ValueError("scheduler 'plateau' needs `validate_every=1`")

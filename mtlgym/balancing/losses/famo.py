@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mtlgym import checks
 from mtlgym.balancing.adam import adam_step
 from mtlgym.balancing.limits import TINY, bounded, check_positive
 from mtlgym.balancing.state import zero
@@ -51,8 +52,9 @@ class FAMO:
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         check_positive("lr", self.lr)
-        if not self.gamma >= 0:
-            raise ValueError(f"`gamma` must not be negative, not {self.gamma}")
+        checks.real("gamma", self.gamma, 0.0)
+        for task, least in enumerate(self.min_losses):
+            checks.real(f"min_losses[{task}]", least)
 
     def __call__(self, record: Record) -> Float[Tensor, " tasks"]:
         """Return weights that sum to 1."""
