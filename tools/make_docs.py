@@ -26,8 +26,9 @@ METHODS = """# Loss-balancing methods
 Each works as an agent (`mtlgym train --agent NAME`, `mtlgym.agents.make(NAME, ...)`) and in a loop
 of one's own (`mtlgym.Balancer(NAME)`). An environment for it is made with the options that
 `mtlgym.agents.environment_options(NAME)` gives: weights as actions, under the method's own
-transform; `mtlgym train` and `mtlgym bench` do so by themselves. Settings follow a colon: `dwa:temperature=1.5,window=25`.
-With `+si`, the weights of equal, fixed, rlw or dwa multiply the losses' logarithms: `rlw+si`."""
+transform; `mtlgym train` and `mtlgym bench` do so by themselves. Settings follow a colon:
+`dwa:temperature=1.5,window=25`. With `+si`, the weights of equal, fixed, rlw or dwa multiply the
+losses' logarithms: `rlw+si`."""
 RECORDS = """# Records
 
 What rewards and features see of a training. A reward is a function of the records before and after

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mtlgym.bench.cell import LOG, Cell
@@ -50,7 +51,7 @@ def weight_trajectories(logs: Logs, tasks: Sequence[str]) -> Figure:
         for index, task in enumerate(tasks):
             axes.plot(np.arange(1, len(weights) + 1), weights[:, index], label=task, **_line(index))
         axes.set_title(agent, fontsize="small")
-        axes.set_xlabel("epoch")
+        _epochs(axes)
     panels[0].set_ylabel("mean weight")
     _legend(figure, panels[0])
     return figure
@@ -104,7 +105,12 @@ def _curves(axes: Axes, logs: Logs, value: Any, title: str) -> None:
         low, high = values.min(axis=0), values.max(axis=0)
         axes.fill_between(epochs, low, high, alpha=0.15, color=_line(index)["color"])
     axes.set_title(title, fontsize="small")
+    _epochs(axes)
+
+
+def _epochs(axes: Axes) -> None:
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _line(index: int) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class Interval:
         """The mean to four significant digits, and the half-width to two."""
         if np.isnan(self.half_width):
             return f"{self.mean:.4g}"
-        return f"{self.mean:.4g} ± {self.half_width:.2g}"
+        width = f"{self.half_width:.0f}" if self.half_width >= 10 else f"{self.half_width:.2g}"
+        return f"{self.mean:.4g} ± {width}"
 
 
 @dataclass(frozen=True)
