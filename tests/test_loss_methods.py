@@ -142,7 +142,7 @@ BAD_SETTINGS = [
     ("dwa", {"window": -1}, "`window` must be .* not -1"),
     ("uw", {"lr": math.nan}, "`lr` must be a positive finite number, not nan"),
     ("famo", {"lr": math.inf}, "`lr` must be a positive finite number, not inf"),
-    ("famo", {"gamma": -1.0}, "`gamma` must not be negative, not -1.0"),
+    ("famo", {"gamma": -1.0}, "`gamma` must be a finite number of at least 0, not -1.0"),
     ("go4align", {"step_size": -1.0}, "`step_size` must be a positive finite number"),
     ("go4align", {"groups": 0}, "`groups` must be 1 or more, not 0"),
     ("igbv1", {"base_epoch": 0}, "`base_epoch` must be 1 or more, not 0"),
