@@ -1,5 +1,7 @@
 """What an action space asks for: task weights, logits of weights, or a task."""
 
+from typing import Any
+
 import numpy as np
 from gymnasium import spaces
 
@@ -45,6 +47,18 @@ def vector_size(space: spaces.Space, agent: str) -> int:
     if not (isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype == np.float32):
         raise ValueError(f"{agent} needs a float32 Box of one axis; `observation_space` is {space}")
     return space.shape[0]
+
+
+def bounded(name: str, value: Any) -> np.ndarray:
+    """The float32 value within [-1e6, 1e6], past which networks would overflow.
+
+    Raises:
+        ValueError: for what is not finite.
+    """
+    array = np.asarray(value, np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError(f"`{name}` must be finite, not {value!r}")
+    return np.asarray(array.clip(-1e6, 1e6))
 
 
 def _kind(space: spaces.Space) -> str:

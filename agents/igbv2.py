@@ -101,7 +101,7 @@ class IGBv2:
         with self._torch.swapped_in(), torch.no_grad():
             if info["epoch"] < self.use_epoch:
                 return self._explore()
-            batch = torch.from_numpy(_bounded("observation", observation))[None]
+            batch = torch.from_numpy(actions.bounded("observation", observation))[None]
             return self._model.actor(batch)[0].numpy()
 
     def learn(
@@ -116,16 +116,15 @@ class IGBv2:
     ) -> None:
         """Keep the transition, and train SAC when a round is due.
 
-        A transition whose reward had no base losses, `info["reward_ready"]` false, is not kept,
-        unless it ended in failure: that reward needs none.
+        A transition with `info["reward_ready"]` false is not kept, unless it ended in failure.
         """
         self._decisions += 1
         if info["reward_ready"] or terminated:
             sac.replay(self._model).add(
-                _bounded("observation", observation),
-                _bounded("next_observation", next_observation),
+                actions.bounded("observation", observation),
+                actions.bounded("next_observation", next_observation),
                 action,
-                _bounded("reward", reward),
+                actions.bounded("reward", reward),
                 np.bool_(terminated),
                 [{}],
             )
@@ -199,11 +198,3 @@ class IGBv2:
         numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _APART}
         spaces = {"observations": self._size, "actions": self._kind, "tasks": self._tasks}
         return spaces | numbers | {"hidden": list(self.hidden)}
-
-
-def _bounded(name: str, value: Any) -> np.ndarray:
-    """The float32 value within [-1e6, 1e6], past which the networks would overflow."""
-    array = np.asarray(value, np.float32)
-    if not np.isfinite(array).all():
-        raise ValueError(f"`{name}` must be finite, not {value!r}")
-    return np.asarray(array.clip(-1e6, 1e6))

@@ -29,13 +29,10 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
     end is `truncated`: the MDP has no end of its own. A loss that is negative or not finite, or a
     gradient that is not finite, is `terminated`, with `failure_reward` and `info["failure"]`
     naming the task; the observation is then the last sound one, zeros if there was none.
+    The attribute `is_open` says whether an episode is under way.
 
     Source: Dai et al. (UAI 2023), section 3.2.2, for weights; Glover and Hokamp (2019), section 3,
     for tasks.
-
-    Attributes:
-        configuration: what the environment was made of.
-        is_open: whether an episode is under way.
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}  # noqa: RUF012
