@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mtlgym.datasets import sources
+from mtlgym.datasets.audit import audit
 
 
 @pytest.fixture
@@ -146,3 +147,19 @@ def test_a_pickle_is_never_read(tmp_path):
     np.savez(path, a=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
         sources.read_arrays(path, sources.sha256(path))
+
+
+def test_an_audit_names_the_damaged_and_the_missing_and_passes_the_sound(tmp_path, monkeypatch):
+    monkeypatch.setenv("MTLGYM_DATA", str(tmp_path))
+    folder = tmp_path / "qm9"
+    folder.mkdir()
+    (folder / "sound").write_bytes(b"abc")
+    (folder / "sound.sha256").write_text(sources.sha256(folder / "sound") + "\n")
+    (folder / "damaged").write_bytes(b"abd")
+    (folder / "damaged.sha256").write_text(sources.sha256(folder / "sound"))
+    (folder / "missing.sha256").write_text("0" * 64)
+    found = audit("qm9")
+    assert found[folder / "sound"] == ""
+    assert "expected SHA-256" in found[folder / "damaged"]
+    assert "missing" in found[folder / "missing"]
+    assert len(found) == 4  # the embedded file too

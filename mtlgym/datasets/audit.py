@@ -15,8 +15,10 @@ def audit(name: str) -> dict[Path, str]:
     checked = {(report := sources.status(name)).embedded: report.damage}
     for digest in sorted(dataset.folder.glob("*.sha256")):
         path = digest.with_suffix("")
-        found = sources.sha256(path) if path.exists() else "no file"
-        expected = digest.read_text().strip()
-        same = found == expected
-        checked[path] = "" if same else f"{path}: expected SHA-256 {expected}, found {found}"
+        try:
+            sources.verify(path, digest.read_text().strip())
+        except (OSError, ValueError) as error:
+            checked[path] = str(error)
+        else:
+            checked[path] = ""
     return checked

@@ -71,9 +71,9 @@ class Validation:
         return sum(signed) / len(signed)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs."""
+        """All that `load_state_dict` needs, not copied: the learner copies its whole state once."""
         names = ("score", "best_score", "values", "_best")
-        return {name: copy.deepcopy(getattr(self, name)) for name in names}
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from that state."""
