@@ -1,8 +1,11 @@
 """Checks of single values, with messages that name argument, value and what is allowed."""
 
 import math
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
+
+from mtlgym.lookup import unknown
 
 
 def integer(name: str, value: Any, least: int) -> None:
@@ -35,3 +38,20 @@ def flag(name: str, value: Any) -> None:
     """
     if not isinstance(value, bool):
         raise ValueError(f"`{name}` must be True or False, not {value!r}")
+
+
+def tasks(value: Any, known: Iterable[str]) -> tuple[str, ...]:
+    """The tasks of a problem, as a tuple, if they are some of those that it has, each once.
+
+    Raises:
+        ValueError: names the argument `tasks` and what is wrong with it.
+    """
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"`tasks` must be a sequence of names, not {value!r}")
+    known = tuple(known)
+    for task in value:
+        if task not in known:
+            raise ValueError(unknown(task, known, "task"))
+    if not value or len(set(value)) < len(value):
+        raise ValueError(f"`tasks` must name at least one task, each once, not {tuple(value)}")
+    return tuple(value)

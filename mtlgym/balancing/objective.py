@@ -20,3 +20,15 @@ def weighted(
     if transform == "log":
         losses = losses.clamp(min=torch.finfo(losses.dtype).tiny).log()
     return weights * losses
+
+
+def slopes(
+    losses: Float[Tensor, " tasks"], weights: Float[Tensor, " tasks"], transform: str
+) -> Float[Tensor, " tasks"]:
+    """The derivatives of the objective's terms in the losses: w_i (`none`) or w_i / L_i (`log`).
+
+    0 for a loss that `weighted` takes as the smallest normal number.
+    """
+    if transform == "none":
+        return weights
+    return torch.where(losses >= torch.finfo(losses.dtype).tiny, weights / losses, 0.0)
