@@ -4,14 +4,13 @@ An agent is made from an environment's two spaces, decides with `act` and is tol
 came of it. Its module is imported when it is first used.
 """
 
-import re
 from importlib import import_module
 from pkgutil import resolve_name
 from typing import Any, Protocol, runtime_checkable
 
 from gymnasium import spaces
 
-from mtlgym.lookup import lookup, unknown
+from mtlgym.lookup import unknown
 
 AGENTS = {
     "balancing": "mtlgym.agents.balancing_policy:BalancingPolicy",
@@ -59,11 +58,13 @@ def make(
     action_space: spaces.Space,
     seed: int | None = None,
 ) -> Agent:
-    """An agent by name, with its default settings.
+    """An agent by name, with its default settings or those that the name carries.
 
     Args:
-        spec: a name in `AGENTS`, or a loss-balancing method as `mtlgym.balancing` spells it:
-            "igbv1", "dwa:temperature=1.5", "dwa+si".
+        spec: a name in `AGENTS`, or a balancing method as `mtlgym.balancing` spells it: "igbv1",
+            "dwa:temperature=1.5", "dwa+si", "nash". A gradient method behind a plus, "igbv2+nash",
+            is the environment's part, as `environment_options` says; IGBv2 then has the learning
+            rate published for it. Settings follow a colon: "igbv2:buffer_size=5000".
         observation_space: the environment's.
         action_space: the environment's.
         seed: start of the agent's own streams of chance; None takes fresh entropy.
@@ -71,11 +72,7 @@ def make(
     Raises:
         ValueError: for an unknown name, or spaces that the agent cannot work with.
     """
-    if spec in AGENTS:
-        return resolve_name(AGENTS[spec])(observation_space, action_space, seed=seed)
-    _check_method(spec)
-    policy = resolve_name(AGENTS["balancing"])
-    return policy(observation_space, action_space, method=spec, seed=seed)
+    return _read(spec).make(observation_space, action_space, seed)
 
 
 def environment_options(spec: str) -> dict[str, Any]:
@@ -84,21 +81,12 @@ def environment_options(spec: str) -> dict[str, Any]:
     Raises:
         ValueError: for an unknown name.
     """
-    if spec in AGENTS:
-        return dict(OPTIONS[spec])
-    _check_method(spec)
-    method, _ = import_module("mtlgym.balancing.method").parse(spec)
-    options = {"actions": "weights", "transform": method.transform}
-    return options | ({"same_batch": True} if method.needs_same_batch else {})
+    return _read(spec).options()
 
 
-def _check_method(spec: str) -> None:
-    """See that the spec begins with a loss method; where it does not, all agents are named."""
-    methods = import_module("mtlgym.balancing").LOSS_METHODS
-    head = re.split(r"[:+]", spec, maxsplit=1)[0]
-    lookup({**AGENTS, **methods}, head, "agent")
-    if head in AGENTS:
-        raise ValueError(f"`spec` {spec!r}: only a loss-balancing method takes settings")
+def _read(spec: str) -> Any:
+    """The spec, read; its module needs torch, whose import takes seconds."""
+    return import_module("mtlgym.agents.spec").read(spec)
 
 
 def __getattr__(name: str) -> Any:

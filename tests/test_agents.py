@@ -48,7 +48,7 @@ def test_unknown_agents_get_a_suggestion():
         agents.make("igbv3", LOSSES, LOSSES)
     with pytest.raises(AttributeError, match="Did you mean 'IGBv2'"):
         _ = agents.IGBV2
-    with pytest.raises(ValueError, match="only a loss-balancing"):
+    with pytest.raises(ValueError, match="unknown setting of agent 'uniform' 'dwa'"):
         agents.make("uniform:dwa", LOSSES, LOSSES)
 
 

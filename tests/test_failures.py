@@ -140,7 +140,7 @@ def test_a_weight_past_what_the_optimizer_can_square_terminates_and_names_the_ta
     env.reset(seed=0)
     info = env.step(np.array([1.0, 1e30, 1.0]))[4]
     assert info["failure"] == "the weighted gradient of middle is not finite"
-    state = env.episode.learner.state_dict()["optimizer"]["state"]
+    state = env.episode.learner.state_dict()["update"]["optimizer"]["state"]
     assert not state  # nothing has reached the optimizer
 
 

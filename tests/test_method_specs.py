@@ -3,7 +3,13 @@ from typing import Any
 import pytest
 import torch
 
-from mtlgym.balancing import GRADIENT_METHODS, LOSS_METHODS, parse, with_transform
+from mtlgym.balancing import (
+    GRADIENT_METHODS,
+    LOSS_METHODS,
+    gradient_method,
+    parse,
+    with_transform,
+)
 from mtlgym.balancing.method import Method
 from mtlgym.record import Record
 
@@ -36,11 +42,13 @@ def test_a_text_names_a_method_and_its_settings(spec, method):
     assert parse(spec) == (method, None)
 
 
-def test_a_text_may_name_a_gradient_method(monkeypatch):
-    monkeypatch.setitem(GRADIENT_METHODS, "nash", object)
-    assert parse("nash") == (None, "nash")
-    assert parse("igbv1+nash") == (LOSS_METHODS["igbv1"](), "nash")
-    assert parse("dwa+si+nash") == (LOSS_METHODS["dwa"](transform="log"), "nash")
+def test_a_text_may_name_a_gradient_method():
+    nash, cagrad = GRADIENT_METHODS["nash"](), GRADIENT_METHODS["cagrad"](c=0.4, rescale=True)
+    assert parse("nash") == (None, nash)
+    assert parse("igbv1+nash") == (LOSS_METHODS["igbv1"](), nash)
+    assert parse("dwa:window=2+si+nash") == (LOSS_METHODS["dwa"](2.0, 2, "log"), nash)
+    assert parse("uw+cagrad:c=0.4,rescale=true") == (LOSS_METHODS["uw"](), cagrad)
+    assert gradient_method("cagrad:c=0.4,rescale=true") == cagrad
     with pytest.raises(ValueError, match=r"at most one gradient method, not \['nash', 'nash'\]"):
         parse("nash+nash")
     with pytest.raises(ValueError, match=r"unknown method 'nahs'. Did you mean 'nash'"):
@@ -50,8 +58,10 @@ def test_a_text_may_name_a_gradient_method(monkeypatch):
 BAD_SPECS = [
     ("igbv", r"unknown method 'igbv'. Did you mean 'igbv1'"),
     ("", "unknown method ''"),
-    ("nash", "unknown method 'nash'"),
-    ("igbv1+nash", "unknown gradient method 'nash'. Known: none"),
+    ("nahs", "unknown method 'nahs'. Did you mean 'nash'"),
+    ("igbv1+nahs", "unknown gradient method 'nahs'. Did you mean 'nash'"),
+    ("igbv1+cagrad:d=1", "unknown setting of method 'cagrad' 'd'. Known: c, rescale, times_tasks"),
+    ("cagrad:c=true", "setting `c` of method 'cagrad' must be of type float, not true"),
     ("dwa+uw", "unknown gradient method 'uw'"),
     ("uw+si", "`transform` of UW can only be 'none', not 'log'"),
     ("famo+si", "`transform` of FAMO can only be 'none', not 'log'"),

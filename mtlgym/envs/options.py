@@ -13,7 +13,19 @@ from mtlgym.lookup import unknown
 from mtlgym.metrics import Baseline
 from mtlgym.problems import build, builder_options
 from mtlgym.problems.problem import Problem
+from mtlgym.training.balance import Balance
+from mtlgym.training.hardware import Hardware
 from mtlgym.training.settings import Training
+
+
+def _fields(kind: type) -> list[str]:
+    """The options of a part; the parts that `Training` has in it have options of their own."""
+    return [field.name for field in dataclasses.fields(kind) if field.name not in NESTED]
+
+
+NESTED = ("balance", "hardware")
+PARTS = (Settings, Training, Balance, Hardware)
+KNOWN = [name for part in PARTS for name in _fields(part)]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,21 +52,26 @@ def configure(
     """Check the options, then build the problem.
 
     Raises:
-        ValueError: for an option that neither `Settings`, `Training` nor the problem's builder
-            has, or a value that is not allowed.
+        ValueError: for an option that neither one of `PARTS` nor the problem's builder has, or a
+            value that is not allowed.
     """
     settings = Settings(**_take(options, Settings))
-    training = Training(**_take(options, Training))
-    rest = {key: options[key] for key in options if key not in _fields(Settings, Training)}
+    balance, hardware = Balance(**_take(options, Balance)), Hardware(**_take(options, Hardware))
+    training = Training(**_take(options, Training), balance=balance, hardware=hardware)
+    if balance.aggregator is not None and settings.interface == "tasks":
+        raise ValueError(
+            f"`aggregator` {balance.aggregator!r} balances the gradients of a joint batch, which "
+            "there is none of with `interface='tasks'`"
+        )
+    rest = {key: options[key] for key in options if key not in KNOWN}
     if isinstance(problem, str):
         known = builder_options(problem)
         for option in rest:
             if option not in known:
-                every = [*known, *_fields(Settings, Training)]
-                raise ValueError(unknown(option, every, "option"))
+                raise ValueError(unknown(option, [*known, *KNOWN], "option"))
         built = build(problem, rest)
     elif rest:
-        raise ValueError(unknown(next(iter(rest)), _fields(Settings, Training), "option"))
+        raise ValueError(unknown(next(iter(rest)), KNOWN, "option"))
     else:
         built = problem
     if baseline is not None:
@@ -85,10 +102,6 @@ def _check(baseline: Baseline, problem: Problem) -> None:
             raise ValueError(f"`baseline` has 0 for {metric.key!r}: no drop is relative to that")
 
 
-def _fields(*classes: type) -> list[str]:
-    return [field.name for kind in classes for field in dataclasses.fields(kind)]
-
-
 def _take(options: Mapping[str, Any], kind: type) -> dict[str, Any]:
     return {name: options[name] for name in _fields(kind) if name in options}
 
@@ -96,6 +109,7 @@ def _take(options: Mapping[str, Any], kind: type) -> dict[str, Any]:
 def _describe(
     problem: Problem, training: Training, settings: Settings, options: Mapping[str, Any]
 ) -> dict[str, Any]:
+    parts = (training, training.balance, training.hardware, settings)
     plain = {
         "problem": problem.name,
         "tasks": problem.tasks,
@@ -103,9 +117,10 @@ def _describe(
         "data_sha256": problem.source.sha256,
         "baseline": dataclasses.asdict(problem.baseline) if problem.baseline else None,
         **{key: value for key, value in options.items() if key != "data"},
-        **{k: v for k, v in dataclasses.asdict(training).items() if k != "device"},
-        **dataclasses.asdict(settings),
+        **{k: v for part in parts for k, v in dataclasses.asdict(part).items()},
     }
+    for unsaid in (*NESTED, "device"):
+        plain.pop(unsaid)
     return json.loads(json.dumps(plain, default=_name))
 
 

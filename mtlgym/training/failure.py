@@ -3,8 +3,21 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+
+class UnsoundGradientError(ArithmeticError):
+    """Gradients of tasks that are not finite, or too large for their squares to be.
+
+    Attributes:
+        tasks: their indices.
+    """
+
+    def __init__(self, tasks: Sequence[int]) -> None:
+        """Say which tasks."""
+        self.tasks = tuple(tasks)
+        super().__init__(f"the gradient of task {', '.join(map(str, tasks))} is not finite")
 
 
 def failed_losses(losses: Tensor, names: Sequence[str]) -> str:
@@ -15,7 +28,7 @@ def failed_losses(losses: Tensor, names: Sequence[str]) -> str:
     return f"the loss of {names[index]} is {value}"
 
 
-def sound_gradients(model: nn.Module) -> bool:
+def soundness(model: nn.Module) -> Bool[Tensor, ""]:
     """Whether all gradients are finite, and their squares, which Adam adds up, too."""
     return _sound([p.grad for p in model.parameters() if p.grad is not None])
 
@@ -37,9 +50,14 @@ def blame(model: nn.Module, terms: Float[Tensor, " tasks"], names: Sequence[str]
         own = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
         if not _sound([gradient for gradient in own if gradient is not None]):
             broken.append(name)
-    return f"the weighted gradient of {', '.join(broken or names)} is not finite"
+    return unsound(broken or names)
 
 
-def _sound(gradients: list[Tensor]) -> bool:
+def unsound(names: Sequence[str]) -> str:
+    """What the gradients of these tasks are said to be."""
+    return f"the weighted gradient of {', '.join(names)} is not finite"
+
+
+def _sound(gradients: list[Tensor]) -> Bool[Tensor, ""]:
     # What torch's clip_grad_norm_ is made of: one call for all parameters.
-    return bool(torch.stack(torch._foreach_norm(gradients)).isfinite().all())
+    return torch.stack(torch._foreach_norm(gradients)).isfinite().all()

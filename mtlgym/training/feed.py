@@ -23,7 +23,7 @@ class Feed:
     """
 
     def __init__(self, split: Split, training: Training, seed: int) -> None:
-        """Feed batches of `training.batch_size` samples a source to `training.device`."""
+        """Feed batches of `training.batch_size` samples a source to the device."""
         batch_size = training.batch_size
         rest = 0 if training.drop_last else batch_size - 1
         self.batches = tuple(max(1, (size + rest) // batch_size) for size in split.sizes)
@@ -31,7 +31,7 @@ class Feed:
         self._split = split
         self._batch_size = batch_size
         self._seed = seed
-        self._device = torch.device(training.device)
+        self._device = torch.device(training.hardware.device)
         self._permutations: dict[int, tuple[int, NDArray[Any]]] = {}  # source -> (epoch, indices)
 
     def next_joint(self) -> Batch:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from mtlgym.balancing.objective import weighted
 from mtlgym.problems.problem import Batch, Problem
-from mtlgym.training.failure import blame, failed_losses, sound_gradients
+from mtlgym.training.failure import UnsoundGradientError, blame, failed_losses, unsound
 from mtlgym.training.feed import Feed
 from mtlgym.training.randomness import FORWARD, MODEL, private_randomness
 from mtlgym.training.settings import SCHEDULERS, Training
+from mtlgym.training.update import Update
 from mtlgym.training.validation import Validation
 
 
@@ -26,6 +27,7 @@ class Learner:
 
     Attributes:
         model: the model in training.
+        update: its optimizer and gradient method.
         feed: the training batches.
         steps: optimizer steps made so far.
         validation: scores on the validation split.
@@ -37,12 +39,17 @@ class Learner:
         self._training = training
         self._seed = seed
         self._transform = transform
-        self._device = torch.device(training.device)
+        self._hardware = training.hardware
+        self._device = torch.device(training.hardware.device)
         with private_randomness(self._device, seed, MODEL):
-            self.model = problem.build().to(self._device)
-        self._optimizer = training.optimizer(self.model.parameters())
-        self._scheduler = SCHEDULERS[training.scheduler](self._optimizer)
+            self.model = training.hardware.place(problem.build())
+        self._called = training.hardware.called(
+            self.model, repeated=training.balance.aggregator is not None
+        )
+        self.update = Update(self.model, training, transform)
+        self._scheduler = SCHEDULERS[training.scheduler](self.update.optimizer)
         self._pending: tuple[Batch, Tensor] | None = None  # a batch and its losses, with a graph
+        self._trained: tuple[Batch, Tensor] | None = None  # the last one and its weights
         self.feed = Feed(problem.splits["train"], training, seed)
         self.validation = Validation(problem)
         self.steps = 0
@@ -50,15 +57,26 @@ class Learner:
     @property
     def lr(self) -> float:
         """Learning rate of the next optimizer step."""
-        return float(self._optimizer.param_groups[0]["lr"])
+        return float(self.update.optimizer.param_groups[0]["lr"])
 
     def look(self) -> tuple[Float[Tensor, " tasks"], str]:
-        """Draw the next batch; give the losses that `learn` will train on, and any failure."""
+        """Draw the next batch; give the losses that `learn` will train on, and any failure.
+
+        With a fused optimizer the failure may be that of the step before, which was not made.
+        """
         batch = self.feed.next_joint()
         losses = self._forward(batch, None)
         self._pending = batch, losses
-        seen = losses.detach().cpu()
-        return seen, failed_losses(seen, self._problem.tasks)
+        if self.update.pending is None:
+            seen = losses.detach().cpu()
+            return seen, failed_losses(seen, self._problem.tasks)
+        both = torch.cat([losses.detach(), self.update.pending[None]]).cpu()  # one wait for both
+        seen, self.update.pending = both[:-1], None
+        if not both[-1]:
+            return seen, failed_losses(seen, self._problem.tasks)
+        self.steps -= 1
+        assert self._trained is not None
+        return seen, self._blame(*self._trained, None)
 
     def learn(self, weights: Float[Tensor, " tasks"]) -> str:
         """Train on the batch that was looked at; give any failure.
@@ -113,7 +131,7 @@ class Learner:
             "steps": self.steps,
             "drawn": self.feed.drawn,
             "model": dict(self.model.state_dict()),
-            "optimizer": self._optimizer.state_dict(),
+            "update": self.update.state_dict(),
             "scheduler": self._scheduler.state_dict(),
             "validation": self.validation.state_dict(),
         }
@@ -122,7 +140,7 @@ class Learner:
     def load_state_dict(self, state: Mapping[str, Any], *, look: bool) -> None:
         """Continue from that state; with `look`, the batch that was pending is looked at again."""
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self.update.load_state_dict(copy.deepcopy(state["update"]))
         self._scheduler.load_state_dict(state["scheduler"])
         self.validation.load_state_dict(state["validation"])
         self.steps = state["steps"]
@@ -140,26 +158,37 @@ class Learner:
         return self._problem.tasks if task is None else (self._problem.tasks[task],)
 
     def _forward(self, batch: Batch, task: int | None) -> Tensor:
-        with private_randomness(self._device, self._seed, FORWARD, self.steps):
+        key = (self._seed, FORWARD, self.steps)
+        with private_randomness(self._device, *key), self._hardware.repeatable():
             if task is not None:
-                return self._problem.task_loss(self.model, batch, task).reshape(1)
-            losses = self._problem.losses(self.model, batch)
+                with self._hardware.forward():
+                    loss = self._problem.task_loss(self._called, batch, task)
+                return _precise(loss).reshape(1)
+            with self.update.watching(), self._hardware.forward():
+                losses = self._problem.losses(self._called, batch)
         if losses.shape != (len(self._problem.tasks),):
             raise ValueError(
                 f"the losses of problem {self._problem.name!r} must have the shape "
                 f"({len(self._problem.tasks)},), not {tuple(losses.shape)}"
             )
-        return losses
+        return _precise(losses)
 
     def _update(self, losses: Tensor, weights: Tensor, batch: Batch, task: int | None) -> str:
         if not losses.requires_grad:
             raise ValueError(f"the losses of problem {self._problem.name!r} have no gradient")
-        self._optimizer.zero_grad()
-        weighted(losses, weights, self._transform).sum().backward()
-        if sound_gradients(self.model):
-            self._optimizer.step()
-            self.steps += 1
-            return ""
+        self._pending = batch, losses.detach()  # the graph goes with the last step that needs it
+        self._trained = batch, weights
+        try:
+            with self._hardware.repeatable():
+                self.update.backward(losses, weights, joint=task is None)
+        except UnsoundGradientError as error:
+            return unsound([self._problem.tasks[each] for each in error.tasks])
+        if not self.update.step(wait=task is not None):
+            return self._blame(batch, weights, task)
+        self.steps += 1
+        return ""
+
+    def _blame(self, batch: Batch, weights: Tensor, task: int | None) -> str:
         with self._same_buffers():
             terms = weighted(self._forward(batch, task), weights, self._transform)
             return blame(self.model, terms, self._names(task))
@@ -173,3 +202,8 @@ class Learner:
         finally:
             for buffer, old in zip(self.model.buffers(), buffers, strict=True):
                 buffer.data.copy_(old)
+
+
+def _precise(losses: Tensor) -> Tensor:
+    """The losses in float32 at least."""
+    return losses.to(torch.promote_types(losses.dtype, torch.float32))

@@ -1,13 +1,15 @@
 """How a model is trained: optimizer, learning-rate schedule, budget."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau, StepLR
 
 from mtlgym import checks
 from mtlgym.lookup import lookup
+from mtlgym.training.balance import Balance
+from mtlgym.training.hardware import Hardware
 
 Parameters = Iterable[torch.nn.Parameter]
 
@@ -50,7 +52,8 @@ class Training:
         weight_decay: Adam's L2 penalty.
         scheduler: a key of `SCHEDULERS`; steps once an epoch.
         validate_every: epochs between two validations, which choose the best model; 0 for never.
-        device: where model and batches live.
+        balance: how the tasks' gradients become one.
+        hardware: what the training runs on.
     """
 
     epochs: int = 10
@@ -61,7 +64,8 @@ class Training:
     weight_decay: float = 0.0
     scheduler: str = "constant"
     validate_every: int = 1
-    device: str = "cpu"
+    balance: Balance = field(default_factory=Balance)
+    hardware: Hardware = field(default_factory=Hardware)
 
     def __post_init__(self) -> None:
         """Refuse what no training can be made of."""
@@ -73,15 +77,11 @@ class Training:
         checks.real("weight_decay", self.weight_decay, 0.0)
         checks.integer("validate_every", self.validate_every, least=0)
         checks.flag("drop_last", self.drop_last)
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, TypeError, AssertionError) as error:
-            text = f"`device` must name a device that torch has here, not {self.device!r}"
-            raise ValueError(text) from error
         lookup(SCHEDULERS, self.scheduler, "scheduler")
         if self.scheduler == "plateau" and self.validate_every != 1:
             raise ValueError("scheduler 'plateau' needs `validate_every=1`")
 
     def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Adam over these parameters."""
-        return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        fused = self.hardware.fused or None  # None lets torch choose, as it does by default
+        return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay, fused=fused)

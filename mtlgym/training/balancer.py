@@ -1,0 +1,247 @@
+"""A balancing method inside a training loop of one's own."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mtlgym.balancing.gradients import GradientMethod
+from mtlgym.balancing.limits import check_losses
+from mtlgym.balancing.losses import Equal
+from mtlgym.balancing.method import Method, parse, with_transform
+from mtlgym.balancing.objective import slopes, weighted
+from mtlgym.balancing.state import check_keys, load_state_dict, state_dict
+from mtlgym.record import Record
+from mtlgym.training.aggregation import AUTO, Aggregation
+from mtlgym.training.graph import leaves
+from mtlgym.training.group import Group, average
+from mtlgym.training.tap import Tap
+
+
+class Balancer:
+    """Weighs the tasks' losses, or their gradients, or both, and backpropagates them.
+
+        balancer = Balancer("igbv1+nash", shared=model.trunk, steps_per_epoch=len(loader))
+        balancer.backward(losses)  # (tasks,), instead of losses.sum().backward()
+        optimizer.step()
+
+    With a gradient method, the gradients that it balances are those of the terms that the loss
+    method weighs, w_t L_t or w_t log L_t. All are added to what `.grad` holds, so that gradients
+    can be accumulated over several calls. A call that raises leaves the balancer as it was.
+
+    With DistributedDataParallel, call the model inside its `no_sync()` and give the `group`: the
+    losses and gradients are averaged over its processes before the methods see them.
+
+    Source: Dai, Fei, Lu (UAI 2023), https://arxiv.org/abs/2307.15429, Algorithm 3, for the two
+    together.
+
+    Attributes:
+        transform: the objective: "none" for sum w_t L_t, "log" for sum w_t log L_t.
+        weights: of the last `backward`, (tasks,); empty before the first.
+        gradients: what the gradient method works with, None without one.
+    """
+
+    def __init__(
+        self,
+        method: str | Method | GradientMethod,
+        *,
+        shared: nn.Module | Iterable[nn.Parameter] | None = None,
+        heads: Sequence[nn.Module] | None = None,
+        transform: str | None = None,
+        steps_per_epoch: int | None = None,
+        strategy: str = AUTO,
+        head_weighting: str | None = None,
+        group: Group = None,
+    ) -> None:
+        """Set up a fresh run of a method.
+
+        Args:
+            method: a text that `parse` reads, or a method whose settings are used with a fresh
+                state.
+            shared: what all tasks share, for gradient methods: the module, called once a forward
+                pass and with one tensor as its output, or the parameters, which is slower. Loss
+                methods make no use of it.
+            heads: a module a task, in the tasks' order, each of which takes the shared module's
+                output as its first argument; makes gradient methods faster.
+            transform: "none" or "log" instead of the method's own.
+            steps_per_epoch: calls of `backward` in an epoch, for methods that count epochs.
+            strategy: how the tasks' gradients are made: a key of
+                `mtlgym.training.jacobian.STRATEGIES`, or "auto" to time the exact ones in the
+                first call. Strategies round differently, so name one to repeat a run bit for bit.
+            head_weighting: what parameters that are not shared are trained on: "weighted" by the
+                gradient method, "unit", or None for the default of the method's paper.
+            group: processes that share each batch, `torch.distributed.group.WORLD` say.
+
+        Raises:
+            ValueError: for an unknown name, a `shared` that is empty or missing where a gradient
+                method needs it, a transform that the method cannot take, or a `steps_per_epoch`
+                that is missing or below 1.
+            TypeError: if `method` is neither a text nor a method's instance.
+        """
+        chosen, gradient = _methods(method)
+        parameters = _parameters(shared)
+        self._method = with_transform(chosen, transform or chosen.transform)
+        self.gradients: Aggregation | None = None
+        if gradient is not None:
+            if parameters is None:
+                raise ValueError(f"{gradient} needs `shared`, the parameters that all tasks share")
+            tap = Tap(shared, heads or ()) if isinstance(shared, nn.Module) else None
+            self.gradients = Aggregation(
+                gradient,
+                parameters,
+                tap=tap,
+                strategy=strategy,
+                head_weighting=head_weighting,
+                group=group,
+            )
+            if tap is not None:
+                tap.attach()
+        if steps_per_epoch is None and self._method.needs_epochs:
+            raise ValueError(
+                f"{self._method} counts epochs: `steps_per_epoch` must be the number of batches "
+                "in an epoch, such as len(loader), not None"
+            )
+        if steps_per_epoch is not None and steps_per_epoch < 1:
+            raise ValueError(f"`steps_per_epoch` must be 1 or more, not {steps_per_epoch}")
+        self.transform = self._method.transform
+        self.weights = torch.empty(0)
+        self._shared = frozenset(parameters or ())
+        self._group = group
+        self._steps_per_epoch = steps_per_epoch
+        self._step = 0
+        self._before = torch.empty(0)  # losses that wait for `update`
+
+    def __repr__(self) -> str:
+        """The methods with their settings."""
+        gradient = f", {self.gradients.method}" if self.gradients else ""
+        return f"Balancer({self._method}{gradient})"
+
+    def backward(self, losses: Float[Tensor, "..."]) -> Float[Tensor, " tasks"]:
+        """Add the gradient of sum w_t transform(L_t), with w constant, to the `.grad` fields.
+
+        With a gradient method, the shared parameters get its direction.
+
+        Args:
+            losses: (tasks,), in the tasks' units and with their graph.
+
+        Returns:
+            The weights, (tasks,), without a graph, in the losses' type and on their device: the
+            loss method's, times the gradient method's if that has weights.
+
+        Raises:
+            ValueError: for losses of another shape, without a graph, not finite, or negative where
+                the transform or the method has no use for those; if no shared parameter is in
+                their graph.
+            UnsoundGradientError: if the gradient method is given a gradient that is not finite.
+            RuntimeError: if the method waits for `update`.
+        """
+        if self._before.numel():
+            raise RuntimeError(
+                f"{self._method} learns from each batch twice: after optimizer.step(), call "
+                "update(losses_after) with the same batch's new losses, then backward again"
+            )
+        if not isinstance(losses, Tensor):
+            raise ValueError(f"`losses` must be a tensor, such as torch.stack(...), not {losses!r}")
+        self._check(losses)
+        if not losses.requires_grad:
+            raise ValueError("`losses` must have a graph to go back through, not be detached")
+        method = copy.copy(self._method)
+        epoch = 1 + self._step // self._steps_per_epoch if self._steps_per_epoch else 1
+        means = self._averaged(losses.detach())
+        seen = means.cpu()
+        weights = method(Record(seen, step=self._step, epoch=epoch))
+        weights = weights.clamp(max=torch.finfo(losses.dtype).max).to(losses)
+        if self.gradients is None:
+            weighted(losses, weights, self.transform).sum().backward()
+        else:
+            others = [leaf for leaf in leaves(losses) if leaf not in self._shared]
+            self.gradients.backward(losses, slopes(means, weights, self.transform), others)
+            if len(self.gradients.weights):
+                weights = weights * self.gradients.weights.to(weights)
+        self._method, self._step, self.weights = method, self._step + 1, weights
+        if method.needs_same_batch:
+            self._before = seen.clone()
+        return weights
+
+    def update(self, losses_after: Float[Tensor, "..."]) -> None:
+        """Tell a method that learns from each batch twice what the step did to the batch.
+
+        Args:
+            losses_after: (tasks,), the losses of the last `backward`'s batch after the step.
+
+        Raises:
+            ValueError: for losses of another shape, not finite or negative.
+            RuntimeError: if the method does not wait for it.
+        """
+        if not self._before.numel():
+            raise RuntimeError(f"{self._method} does not wait for `update`")
+        self._check(losses_after)
+        method: Any = copy.copy(self._method)
+        method.update(self._before, self._averaged(losses_after.detach()).cpu())
+        self._method, self._before = method, torch.empty(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a run needs to go on: numbers, tensors and dicts of them, copied."""
+        gradients = {} if self.gradients is None else {"gradients": self.gradients.state_dict()}
+        return {
+            "step": self._step,
+            "weights": self.weights.clone(),
+            "before": self._before.clone(),
+            "method": state_dict(self._method),
+            **gradients,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of a balancer with the same arguments.
+
+        Raises:
+            ValueError: if the keys are not the method's.
+        """
+        check_keys(state, self.state_dict(), "Balancer")
+        if self.gradients is not None:
+            self.gradients.check(state["gradients"])
+        load_state_dict(self._method, state["method"])
+        if self.gradients is not None:
+            self.gradients.load_state_dict(state["gradients"])
+        self._step = state["step"]
+        self.weights, self._before = state["weights"].clone(), state["before"].clone()
+
+    def _check(self, losses: Tensor) -> None:
+        if losses.ndim != 1 or not len(losses):
+            raise ValueError(f"`losses` must be of shape (tasks,), not {tuple(losses.shape)}")
+        if len(self.weights) and len(losses) != len(self.weights):
+            raise ValueError(
+                f"`losses` must be {len(self.weights)} as before, one a task, not {len(losses)}"
+            )
+        check_losses(losses.detach(), signed=self.transform != "log")
+
+    def _averaged(self, losses: Tensor) -> Tensor:
+        """The losses' means over the group."""
+        means = losses.clone()
+        average([means], self._group)
+        return means
+
+
+def _methods(method: Any) -> tuple[Method, GradientMethod | None]:
+    """The loss method and the gradient method; equal weights where only the second is named."""
+    chosen, gradient = parse(method) if isinstance(method, str) else (method, None)
+    if isinstance(chosen, GradientMethod) and not isinstance(chosen, type):
+        chosen, gradient = None, chosen
+    if chosen is None and gradient is not None:
+        return Equal(gradient.transform), gradient
+    if isinstance(chosen, type) or not isinstance(chosen, Method):
+        raise TypeError(f"`method` must be a text or an instance of a method, not {method!r}")
+    return chosen, gradient
+
+
+def _parameters(shared: Any) -> list[nn.Parameter] | None:
+    if shared is None:
+        return None
+    given = shared.parameters() if isinstance(shared, nn.Module) else shared
+    parameters = [parameter for parameter in given if parameter.requires_grad]
+    if not parameters:
+        raise ValueError("`shared` must hold at least one parameter that is trained, not none")
+    return parameters

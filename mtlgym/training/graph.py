@@ -1,0 +1,19 @@
+"""What a graph was made from."""
+
+from torch import Tensor
+
+
+def leaves(root: Tensor) -> list[Tensor]:
+    """The tensors that a backward pass from here would fill the `.grad` of, each once."""
+    found, seen, waiting = [], {root.grad_fn}, [root.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        assert node is not None
+        variable = getattr(node, "variable", None)  # of a node that accumulates gradients
+        if variable is not None:
+            found.append(variable)
+        for child, _ in node.next_functions:
+            if child is not None and child not in seen:
+                seen.add(child)
+                waiting.append(child)
+    return found

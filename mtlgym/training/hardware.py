@@ -1,0 +1,73 @@
+"""What a training runs on, and in which layout and precision."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch._functorch.config
+from torch import nn
+
+from mtlgym import checks
+from mtlgym.lookup import unknown
+
+PRECISIONS = ("bfloat16", "float32")
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where and how a model is computed; its parameters are float32 throughout.
+
+    Attributes:
+        device: where model and batches live.
+        channels_last: keep images with their channels side by side, which convolutions on a GPU,
+            and on many CPUs, are fastest with.
+        precision: of the forward pass in training: `float32`, or `bfloat16` for autocast.
+        fused: one kernel for Adam's whole update; whether the gradients were finite is then read
+            with the next batch's losses, so that a step waits for the device only once.
+        compile: compile the model with `torch.compile`, when it is first used.
+    """
+
+    device: str = "cpu"
+    channels_last: bool = False
+    precision: str = "float32"
+    fused: bool = False
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be had here."""
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, TypeError, AssertionError) as error:
+            text = f"`device` must name a device that torch has here, not {self.device!r}"
+            raise ValueError(text) from error
+        if self.precision not in PRECISIONS:
+            raise ValueError(unknown(self.precision, PRECISIONS, "`precision`"))
+        for name in ("channels_last", "fused", "compile"):
+            checks.flag(name, getattr(self, name))
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """The model on the device, in the layout."""
+        if self.channels_last:
+            return model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model.to(self.device)
+
+    def called(self, model: nn.Module, *, repeated: bool) -> nn.Module:
+        """What is called in training in the model's place: itself, or its compiled form.
+
+        With `repeated`, one can go back through its graph more than once. The backward code must
+        then not write into what it reads: torch's cache of compiled code does not tell code for
+        one pass from code for several, and gradients would be wrong without an error.
+        """
+        options: dict[str, Any] | None = {"inplace_buffers": False} if repeated else None
+        return cast(nn.Module, torch.compile(model, options=options)) if self.compile else model
+
+    def forward(self) -> AbstractContextManager[None]:
+        """What a forward pass in training runs under, inside `repeatable`."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def repeatable(self) -> AbstractContextManager[None]:
+        """Lets one go back through a compiled graph more than once."""
+        patch = torch._functorch.config.patch(donated_buffer=False)
+        return patch if self.compile else nullcontext()

@@ -1,0 +1,92 @@
+"""From losses with a graph to new parameters: gradients, clipping, the optimizer's step."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from torch import Tensor, nn
+
+from mtlgym.balancing.objective import slopes, weighted
+from mtlgym.training.failure import soundness
+from mtlgym.training.settings import Training
+
+
+class Update:
+    """A model's optimizer, and the gradient method before it if there is one.
+
+    Nothing that is not finite reaches the parameters or the optimizer's moments.
+
+    Attributes:
+        optimizer: Adam.
+        aggregation: the gradient method at work, None where gradients are added up.
+        pending: with a fused optimizer, whether the last step was left out as its gradients were
+            not sound: one number on the device, 1 if so; None once somebody has asked.
+    """
+
+    def __init__(self, model: nn.Module, training: Training, transform: str) -> None:
+        """Set up for a model with the modules `trunk` and `heads`."""
+        self.optimizer = training.optimizer(model.parameters())
+        found = training.balance.aggregation(model)
+        self.aggregation = found[0] if found else None
+        self._tap = found[1] if found else None
+        self.pending: Tensor | None = None
+        self._model = model
+        self._transform = transform
+        self._fused = training.hardware.fused
+        self._compiled = training.hardware.compile
+        self._max_norm = training.balance.max_norm
+
+    def watching(self) -> AbstractContextManager[None]:
+        """What a forward pass of all tasks runs under, so that the trunk's output is known.
+
+        Hooks would have a compiled model compiled anew.
+        """
+        if self._tap is None or self._compiled:
+            return nullcontext()
+        return self._tap.attached()
+
+    def backward(self, losses: Tensor, weights: Tensor, *, joint: bool) -> None:
+        """Fill every `.grad`; `joint` says whether these are the losses of all tasks.
+
+        Raises:
+            UnsoundGradientError: if the gradient method is given a gradient that is not finite.
+        """
+        self.optimizer.zero_grad()
+        if self.aggregation is None or not joint:
+            weighted(losses, weights, self._transform).sum().backward()
+        else:
+            factors = slopes(losses.detach(), weights, self._transform)
+            shared = set(self.aggregation.shared)
+            others = [p for p in self._model.parameters() if p.requires_grad and p not in shared]
+            self.aggregation.backward(losses, factors, others)
+        if self._max_norm is not None:
+            nn.utils.clip_grad_norm_(self._model.trunk.parameters(), self._max_norm)  # type: ignore[union-attr, operator]
+
+    def step(self, *, wait: bool) -> bool:
+        """Move the parameters if the gradients are sound; whether they are.
+
+        With a fused optimizer and without `wait` the answer is True and the truth in `pending`.
+        """
+        unsound = soundness(self._model).logical_not()
+        if not self._fused or wait:
+            self.pending = None
+            if unsound:
+                return False
+        else:
+            self.pending = unsound.float()
+            self.optimizer.found_inf = self.pending  # type: ignore[attr-defined]
+        self.optimizer.step()
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that an update of the same settings needs to go on, not copied."""
+        state: dict[str, Any] = {"optimizer": self.optimizer.state_dict()}
+        if self.aggregation is not None:
+            state["aggregation"] = self.aggregation.state_dict()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from that state."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.aggregation is not None:
+            self.aggregation.load_state_dict(state["aggregation"])
