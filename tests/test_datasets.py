@@ -1,12 +1,17 @@
 import hashlib
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mtlgym.datasets import sources
+from mtlgym.datasets.arrays import read_arrays, sha256, verify, write_arrays
 from mtlgym.datasets.audit import audit
+
+SHIPPED = [name for name, dataset in sources.DATASETS.items() if not dataset.rendered]
+RENDERED = [name for name, dataset in sources.DATASETS.items() if dataset.rendered]
 
 
 @pytest.fixture
@@ -46,8 +51,8 @@ def test_root_follows_the_environment(monkeypatch, tmp_path):
 def test_sha256_is_that_of_the_standard(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert sources.sha256(tmp_path / "abc") == expected
-    sources.verify(tmp_path / "abc", expected)
+    assert sha256(tmp_path / "abc") == expected
+    verify(tmp_path / "abc", expected)
 
 
 def test_verify_names_file_expected_and_found(tmp_path):
@@ -55,10 +60,10 @@ def test_verify_names_file_expected_and_found(tmp_path):
     path.write_bytes(b"abd")
     found = hashlib.sha256(b"abd").hexdigest()
     with pytest.raises(ValueError, match=f"file is damaged: expected SHA-256 cafe, found {found}"):
-        sources.verify(path, "cafe")
+        verify(path, "cafe")
 
 
-@pytest.mark.parametrize("name", sources.DATASETS)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_embedded_file_is_sound_and_silent(name, nothing_real):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -70,7 +75,7 @@ def test_embedded_file_is_sound_and_silent(name, nothing_real):
     assert sources.DATASETS[name].name == source.name == name
 
 
-@pytest.mark.parametrize("name", sources.DATASETS)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_flipped_byte_is_refused_by_name(name, copy_of_embedded):
     file = copy_of_embedded / sources.DATASETS[name].embedded
     flip(file)
@@ -119,11 +124,34 @@ def test_unknown_mode_and_name_get_a_suggestion(nothing_real):
         sources.choose("auto", "qm8")
 
 
-@pytest.mark.parametrize("name", sources.DATASETS)
+@pytest.mark.parametrize("name", RENDERED)
+def test_what_code_renders_is_silent_and_has_a_name_and_no_file(name, nothing_real):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sources.choose("embedded", name) is None
+    status = sources.status(name)
+    assert status.embedded == sources.DATASETS[name].embedded
+    assert status.real is None
+    assert status.damage == ""
+    assert audit(name) == {}
+    place(nothing_real, name)
+    assert sources.status(name).real == nothing_real / name
+
+
+def test_another_layout_of_the_files_will_do(nothing_real):
+    for file in ("train-00000-of-00008.parquet", "val-00000-of-00006.parquet"):
+        assert sources.DATASETS["nyuv2"].find() is None
+        (nothing_real / "nyuv2" / "data").mkdir(parents=True, exist_ok=True)
+        (nothing_real / "nyuv2" / "data" / file).touch()
+    assert sources.choose("real", "nyuv2") == nothing_real / "nyuv2"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_status_tells_what_is_there(name, nothing_real, copy_of_embedded):
     before = sources.status(name)
     assert before.real is None
     assert before.damage == ""
+    assert isinstance(before.embedded, Path)
     assert before.embedded.exists()
     place(nothing_real, name)
     assert sources.status(name).real == nothing_real / name
@@ -134,10 +162,10 @@ def test_status_tells_what_is_there(name, nothing_real, copy_of_embedded):
 def test_arrays_are_written_whole_and_alike_and_read_back(tmp_path):
     arrays: dict[str, np.ndarray] = {"a": np.arange(5), "b": np.ones((2, 3), np.float32)}
     path = tmp_path / "new" / "x.npz"
-    digest = sources.write_arrays(path, arrays)
-    assert sources.write_arrays(path, arrays) == digest
+    digest = write_arrays(path, arrays)
+    assert write_arrays(path, arrays) == digest
     assert [each.name for each in path.parent.iterdir()] == ["x.npz"]
-    back = sources.read_arrays(path, digest)
+    back = read_arrays(path, digest)
     assert back.keys() == arrays.keys()
     assert all(np.array_equal(back[key], arrays[key]) for key in arrays)
 
@@ -146,7 +174,7 @@ def test_a_pickle_is_never_read(tmp_path):
     path = tmp_path / "x.npz"
     np.savez(path, a=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
-        sources.read_arrays(path, sources.sha256(path))
+        read_arrays(path, sha256(path))
 
 
 def test_an_audit_names_the_damaged_and_the_missing_and_passes_the_sound(tmp_path, monkeypatch):
@@ -154,9 +182,9 @@ def test_an_audit_names_the_damaged_and_the_missing_and_passes_the_sound(tmp_pat
     folder = tmp_path / "qm9"
     folder.mkdir()
     (folder / "sound").write_bytes(b"abc")
-    (folder / "sound.sha256").write_text(sources.sha256(folder / "sound") + "\n")
+    (folder / "sound.sha256").write_text(sha256(folder / "sound") + "\n")
     (folder / "damaged").write_bytes(b"abd")
-    (folder / "damaged.sha256").write_text(sources.sha256(folder / "sound"))
+    (folder / "damaged.sha256").write_text(sha256(folder / "sound"))
     (folder / "missing.sha256").write_text("0" * 64)
     found = audit("qm9")
     assert found[folder / "sound"] == ""

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -21,9 +22,16 @@ IDS = sorted(id for id in gym.registry if id.startswith("MTL-"))
 SMALL = [id for id in IDS if presets()[id].options.get("data") == "embedded"]
 
 
+# A published size at which one step takes seconds on a CPU, made small; its own size has a test.
+LIGHT: dict[str, Any] = {
+    "MTL-NYUv2-v0": {"height": 24, "width": 32, "filters": [4, 8], "rooms": [8, 4, 4]},
+    "MTL-Rooms-v0": {"height": 24, "width": 32, "filters": [4, 8], "rooms": [16, 4, 4]},
+}
+
+
 def make(id, **options):
     """The environment without the warning about embedded data, which has a test of its own."""
-    return gym.make(id, data="embedded", **options)
+    return gym.make(id, data="embedded", **LIGHT.get(id, {}), **options)
 
 
 def training(env) -> TrainingEnv:
@@ -84,6 +92,18 @@ def test_real_data_that_are_not_there_fall_back_with_one_warning(id, tmp_path, m
     assert training(env).problem.source.kind == "embedded"
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         gym.make(id, data="real")
+
+
+def test_the_published_segnet_takes_a_step_at_the_published_size():
+    env = gym.make("MTL-NYUv2-v0", data="embedded", batch_size=1, validate_every=0)
+    assert env.reset(seed=0)[0].shape == (3,)
+    model: Any = training(env).episode.learner.model
+    assert sum(p.numel() for p in model.parameters()) == 25_055_185
+    assert sum(p.numel() for p in model.trunk.parameters()) == 24_943_296
+    assert training(env).episode.steps_per_epoch == 795
+    after, _, terminated, truncated, _ = env.step(np.zeros(3, np.float32))
+    assert not (terminated or truncated)
+    assert after in env.observation_space
 
 
 def test_an_unknown_id_gets_a_suggestion():

@@ -6,6 +6,7 @@ import pytest
 
 import mtlgym.datasets
 from mtlgym.datasets import qm9, sources
+from mtlgym.datasets.arrays import read_arrays, sha256
 
 # The published records 1, 4, 5 and 214; and 5 again with the SMILES of its isomer, which differs
 # from the geometry. Elements; coordinates in Angstrom; targets in the order of the CSV file.
@@ -46,7 +47,7 @@ def package(tmp_path, monkeypatch):
                         *(targets or METHANE),
                     ]
                 )
-    sums = {name: sources.sha256(data / name) for name in raw.CHECKSUMS}
+    sums = {name: sha256(data / name) for name in raw.CHECKSUMS}
     monkeypatch.setattr(raw, "CHECKSUMS", sums)
     monkeypatch.setenv("MTLGYM_DATA", str(tmp_path / "root"))
     monkeypatch.syspath_prepend(tmp_path / "site")
@@ -67,7 +68,7 @@ def bonds_of(molecules, which):
 def test_real_files_are_parsed_once_and_kept(package, monkeypatch):
     first, source = qm9.load("real")
     cache = sources.root() / "qm9" / "qm9.npz"
-    assert source == sources.Source("qm9", "real", cache, sources.sha256(cache))
+    assert source == sources.Source("qm9", "real", cache, sha256(cache))
     assert first.index.tolist() == [1, 4, 5, 214, 6]
     monkeypatch.setitem(sys.modules, "rdkit", None)
     for file in package.iterdir():
@@ -106,7 +107,7 @@ def test_a_geometry_that_does_not_fit_its_smiles_speaks_for_itself(package):
     molecules, source = qm9.load("real")
     _, bonds = bonds_of(molecules, 4)
     assert bonds == {(0, 1): "triple", (1, 0): "triple", (0, 2): "single", (2, 0): "single"}
-    arrays = sources.read_arrays(source.path, source.sha256)
+    arrays = read_arrays(source.path, source.sha256)
     assert arrays["perceived"].tolist() == [0, 0, 0, 0, 1]
 
 

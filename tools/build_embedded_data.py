@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from mtlgym.datasets import qm9_raw, sources
+from mtlgym.datasets.arrays import write_arrays
 from mtlgym.files import write_atomically
 
 
@@ -74,7 +75,7 @@ def main() -> None:
     with opened(arguments.source, recipe.package) as package:
         arrays = recipe.build(package, recipe.seed)
     path = sources.EMBEDDED / recipe.file
-    digest = sources.write_arrays(path, arrays, compress=True)
+    digest = write_arrays(path, arrays, compress=True)
     enter(recipe, digest)
     sys.stdout.write(f"{path}: {path.stat().st_size:,} bytes, SHA-256 {digest}\n")
 

@@ -1,24 +1,40 @@
 """Whether the data files that are there are sound."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 
 from mtlgym.datasets import sources
+from mtlgym.datasets.arrays import verify
 from mtlgym.lookup import lookup
 
 
 def audit(name: str) -> dict[Path, str]:
     """What is wrong with each file of a data set that is there, empty for a sound one.
 
-    Checks the embedded file, and the real files that have a `.sha256` beside them.
+    Checks the embedded file, and the real files that have a `.sha256` beside them, or the whole
+    folder where the data set has a check of its own.
     """
     dataset = lookup(sources.DATASETS, name, "data set")
-    checked = {(report := sources.status(name)).embedded: report.damage}
+    report = sources.status(name)
+    checked = {report.embedded: report.damage} if isinstance(report.embedded, Path) else {}
     for digest in sorted(dataset.folder.glob("*.sha256")):
         path = digest.with_suffix("")
-        try:
-            sources.verify(path, digest.read_text().strip())
-        except (OSError, ValueError) as error:
-            checked[path] = str(error)
-        else:
-            checked[path] = ""
+        checked[path] = _damage(partial(_compare, path, digest))
+    if dataset.verify and report.real:
+        checked[report.real] = _damage(partial(resolve_name(dataset.verify), report.real))
     return checked
+
+
+def _compare(path: Path, digest: Path) -> None:
+    verify(path, digest.read_text().strip())
+
+
+def _damage(check: Callable[[], None]) -> str:
+    """What the check says is wrong."""
+    try:
+        check()
+    except (OSError, ValueError, ImportError) as error:
+        return str(error)
+    return ""

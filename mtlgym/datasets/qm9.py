@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mtlgym.datasets import sources
+from mtlgym.datasets.arrays import read_arrays, write_arrays
 from mtlgym.datasets.molecules import MoleculeBatch, Molecules, starts
 from mtlgym.files import write_atomically
 
@@ -92,7 +93,7 @@ def load(data: str = "auto") -> tuple[Molecules, sources.Source]:
     if found != cache.parent:
         _keep(found / "data", cache, digest)
     expected = digest.read_text().strip()
-    arrays = sources.read_arrays(cache, expected)
+    arrays = read_arrays(cache, expected)
     return unpack(arrays), sources.Source("qm9", "real", cache, expected)
 
 
@@ -139,4 +140,4 @@ def _keep(folder: Path, cache: Path, digest: Path) -> None:
     from mtlgym.datasets import qm9_raw  # needs RDKit, which is optional
 
     arrays = qm9_raw.parse(qm9_raw.rows(folder))
-    write_atomically(digest, sources.write_arrays(cache, arrays).encode())
+    write_atomically(digest, write_arrays(cache, arrays).encode())

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mtlgym.datasets import sources
+from mtlgym.datasets.arrays import verify
 
 try:
     from rdkit import Chem
@@ -63,7 +63,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
     keep = ("Index", "SMILES", "Elements", "XYZ_Ang", *COLUMNS)
     table = []
     for name, expected in tqdm(CHECKSUMS.items(), desc="reading QM9", unit="file"):
-        sources.verify(folder / name, expected)
+        verify(folder / name, expected)
         with (folder / name).open(newline="") as file:
             table += [{key: row[key] for key in keep} for row in csv.DictReader(file)]
     return table

@@ -1,11 +1,8 @@
 """Where a data set comes from: real files if they are there, else data that ship with mtlgym."""
 
-import hashlib
-import io
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from mtlgym.files import write_atomically
+from mtlgym.datasets.arrays import read_arrays, verify
 from mtlgym.lookup import lookup, unknown
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -28,8 +25,13 @@ class Dataset:
         name: its folder under `root()`.
         files: paths inside that folder; the real set is there when all of them are.
         remedy: one sentence that says how to get the real files.
-        embedded: file in `mtlgym/datasets/embedded` that stands in for it.
+        embedded: file in `mtlgym/datasets/embedded` that stands in for it; where `rendered`, what
+            code of mtlgym makes in its place.
         package: installed Python package that brings the real files, empty for none.
+        others: further lists of paths, with `*` for any name; all of one list do as well.
+        rendered: whether what stands in for it is made by code, not read from a file.
+        verify: `module:function` that reads the whole folder and raises a ValueError that names a
+            damaged file; empty where files have a `.sha256` beside them.
     """
 
     name: str
@@ -37,6 +39,9 @@ class Dataset:
     remedy: str
     embedded: str
     package: str = ""
+    others: tuple[tuple[str, ...], ...] = ()
+    rendered: bool = False
+    verify: str = ""
 
     @property
     def folder(self) -> Path:
@@ -45,7 +50,10 @@ class Dataset:
 
     def find(self) -> Path | None:
         """The folder of the real files, or of the installed package; None without either."""
-        if all((self.folder / file).exists() for file in self.files):
+        if any(
+            all(any(self.folder.glob(file)) for file in files)
+            for files in (self.files, *self.others)
+        ):
             return self.folder
         spec = find_spec(self.package) if self.package else None
         places = spec.submodule_search_locations if spec else None
@@ -60,6 +68,20 @@ DATASETS = {
         embedded="qm9_subset.npz",
         package="qm9pack",
     ),
+    "nyuv2": Dataset(
+        name="nyuv2",
+        files=("train/image/0.npy", "val/image/0.npy"),
+        remedy="Put there the folders `train` and `val` that MTAN's authors preprocessed "
+        "(https://github.com/lorenmt/mtan), or the folder `data` of the Hugging Face hub's data "
+        "set `tanganke/nyuv2` (read once, by `mtlgym[nyuv2]`).",
+        embedded="rooms",
+        others=(
+            ("converted/train/image/0.npy", "converted/val/image/0.npy"),
+            ("data/train-*.parquet", "data/val-*.parquet"),
+        ),
+        rendered=True,
+        verify="mtlgym.datasets.nyuv2:verify",
+    ),
 }
 
 
@@ -71,7 +93,7 @@ class Source:
         name: of the data set, a key of `DATASETS`.
         kind: "real" for the benchmark's own files, "embedded" for what ships with mtlgym.
         path: of what was read.
-        sha256: hexadecimal digest of what was read.
+        sha256: hexadecimal digest of what was read; the loaders of large sets say what it covers.
     """
 
     name: str
@@ -88,14 +110,14 @@ class Status:
         name: a key of `DATASETS`.
         real: where the real files are, or None.
         remedy: how to get the real files.
-        embedded: the file that stands in for them.
+        embedded: the file that stands in for them; the name of what does if it is no file.
         damage: what is wrong with that file; empty if its SHA-256 is right.
     """
 
     name: str
     real: Path | None
     remedy: str
-    embedded: Path
+    embedded: Path | str
     damage: str
 
 
@@ -132,7 +154,10 @@ def choose(data: str, name: str) -> Path | None:
 
 
 def embedded(name: str, folder: Path = EMBEDDED) -> tuple[dict[str, np.ndarray], Source]:
-    """The arrays that ship with mtlgym in place of a data set, once their SHA-256 is checked."""
+    """The arrays that ship with mtlgym in place of a data set, once their SHA-256 is checked.
+
+    Not for sets whose stand-in is `rendered`.
+    """
     path = folder / lookup(DATASETS, name, "data set").embedded
     digest = _published(path)
     return read_arrays(path, digest), Source(name, "embedded", path, digest)
@@ -141,6 +166,8 @@ def embedded(name: str, folder: Path = EMBEDDED) -> tuple[dict[str, np.ndarray],
 def status(name: str, folder: Path = EMBEDDED) -> Status:
     """What can be had of a data set now; reads the embedded file to check it."""
     dataset = lookup(DATASETS, name, "data set")
+    if dataset.rendered:
+        return Status(name, dataset.find(), dataset.remedy, dataset.embedded, "")
     path, damage = folder / dataset.embedded, ""
     try:
         verify(path, _published(path))
@@ -149,42 +176,7 @@ def status(name: str, folder: Path = EMBEDDED) -> Status:
     return Status(name, dataset.find(), dataset.remedy, path, damage)
 
 
-def sha256(path: Path) -> str:
-    """The hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def verify(path: Path, expected: str) -> None:
-    """Raise a ValueError that names file, expected and found SHA-256 unless these two agree."""
-    _compare(path, expected, sha256(path))
-
-
-def read_arrays(path: Path, expected: str) -> dict[str, np.ndarray]:
-    """The arrays of an npz file, read only if its bytes have the expected SHA-256; no pickles."""
-    content = path.read_bytes()
-    _compare(path, expected, hashlib.sha256(content).hexdigest())
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return {key: file[key] for key in file.files}
-
-
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = False) -> str:
-    """Write an npz file in one go and return its SHA-256: another reader sees all of it or none."""
-    content = io.BytesIO()
-    save: Callable[..., None] = np.savez_compressed if compress else np.savez
-    save(content, **arrays)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content.getvalue())
-    return hashlib.sha256(content.getvalue()).hexdigest()
-
-
 def _published(path: Path) -> str:
     """The SHA-256 that `checksums.json`, beside the file, gives for it."""
     table = json.loads(path.with_name("checksums.json").read_text())
     return str(lookup(table, path.name, "embedded file")["sha256"])
-
-
-def _compare(path: Path, expected: str, found: str) -> None:
-    if found != expected:
-        what = f"{path} is damaged: expected SHA-256 {expected}, found {found}."
-        raise ValueError(f"{what} Delete it and get it again.")

@@ -10,6 +10,7 @@ from mtlgym.problems.problem import Batch, Problem, Split
 
 # Strings, so that a problem's libraries are imported only when it is built.
 PROBLEMS = {
+    "nyuv2": "mtlgym.problems.nyuv2:build",
     "qm9": "mtlgym.problems.qm9:build",
 }
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from mtlgym import checks
 from mtlgym.datasets import qm9
 from mtlgym.datasets.qm9 import TASKS, UNITS, MoleculeBatch, Molecules
-from mtlgym.lookup import unknown
 from mtlgym.metrics import Metric
 from mtlgym.models.mpnn import MPNN
 from mtlgym.problems.problem import Problem
@@ -62,14 +61,7 @@ def build(
     Raises:
         ValueError: for an unknown, repeated or missing task, or a width below 1.
     """
-    if isinstance(tasks, str) or not isinstance(tasks, Sequence):
-        raise ValueError(f"`tasks` must be a sequence of names, not {tasks!r}")
-    tasks = tuple(tasks)
-    for task in tasks:
-        if task not in TASKS:
-            raise ValueError(unknown(task, TASKS, "task"))
-    if not tasks or len(set(tasks)) < len(tasks):
-        raise ValueError(f"`tasks` must name at least one task, each once, not {tasks}")
+    tasks = checks.tasks(tasks, TASKS)
     for name, width in (("dim", dim), ("edge_hidden", edge_hidden)):
         checks.integer(name, width, least=1)
     molecules, source = qm9.load(data)

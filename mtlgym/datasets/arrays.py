@@ -1,0 +1,45 @@
+"""Files of arrays, and the SHA-256 that says whether they are sound."""
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mtlgym.files import write_atomically
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path, expected: str) -> None:
+    """Raise a ValueError that names file, expected and found SHA-256 unless these two agree."""
+    _compare(path, expected, sha256(path))
+
+
+def read_arrays(path: Path, expected: str) -> dict[str, np.ndarray]:
+    """The arrays of an npz file, read only if its bytes have the expected SHA-256; no pickles."""
+    content = path.read_bytes()
+    _compare(path, expected, hashlib.sha256(content).hexdigest())
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = False) -> str:
+    """Write an npz file in one go and return its SHA-256: another reader sees all of it or none."""
+    content = io.BytesIO()
+    save: Callable[..., None] = np.savez_compressed if compress else np.savez
+    save(content, **arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.getvalue())
+    return hashlib.sha256(content.getvalue()).hexdigest()
+
+
+def _compare(path: Path, expected: str, found: str) -> None:
+    if found != expected:
+        what = f"{path} is damaged: expected SHA-256 {expected}, found {found}."
+        raise ValueError(f"{what} Delete it and get it again.")
