@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import gymnasium as gym
 import tyro
@@ -13,27 +13,24 @@ from rich.console import Console
 from rich.table import Table
 
 from mtlgym import checks
-from mtlgym.bench.options import parse_options
+from mtlgym.bench.command import FAILED, bench, console
+from mtlgym.bench.options import Options, parse_options
+from mtlgym.bench.table_files import tables
 from mtlgym.datasets import audit, sources
 from mtlgym.presets import preset, presets
 
-FAILED, INTERRUPTED = 1, 130  # exit codes; 0 is success, 2 wrong usage
-Options = Annotated[
-    tuple[str, ...],
-    tyro.conf.arg(
-        name="set",
-        metavar="KEY=VALUE",
-        help="Options of the environment, values as JSON or text: lr=5e-4 data=real epochs=3.",
-    ),
-]
-console = Console(markup=False, highlight=False)
+INTERRUPTED = 130  # exit code; 0 is success, 1 failure, 2 wrong usage
 
 
 def list_ids() -> int:
-    """List the environments."""
+    """List the environments, and the published tables that `mtlgym bench --preset` runs."""
     table = Table("id", "data", "what it is")
     for each in presets().values():
         table.add_row(each.id, each.options.get("data", "auto"), each.title)
+    console.print(table)
+    table = Table("preset", "id", "what it reproduces")
+    for published in tables().values():
+        table.add_row(published.name, published.env, published.title)
     console.print(table)
     return 0
 
@@ -51,7 +48,8 @@ def train(
 
     Args:
         env: id of the environment; see `mtlgym list`.
-        agent: igbv2, uniform, or a loss-balancing method: equal, igbv1, uw, dwa:window=25, dwa+si.
+        agent: igbv2, uniform, or a balancing method: equal, igbv1, dwa:window=25, dwa+si, nash,
+            igbv1+nash, igbv2+cagrad:c=0.4.
         seed: of the environment and the agent.
         out: folder for settings, log, checkpoint and result.
         options: options of the environment.
@@ -69,53 +67,6 @@ def train(
     result = with_progress(cell, cell.folder(out), checkpoint_every)
     console.print_json(json.dumps(result))
     return FAILED if result["failure"] else 0
-
-
-def bench(
-    env: str,
-    agents: tuple[str, ...] = ("equal", "rlw", "uw", "igbv1", "igbv2"),
-    seeds: tuple[int, ...] = (0,),
-    out: Path = Path("runs"),
-    options: Options = (),
-    stl: bool = False,
-    checkpoint_every: int = 500,
-    jobs: int = 1,
-) -> int:
-    """Train one environment by several agents; write results, tables and plots.
-
-    Finished runs are kept, and a run that was cut short goes on.
-
-    Args:
-        env: id of the environment; see `mtlgym list`.
-        agents: as for `mtlgym train`; `equal` is what training times are compared with.
-        seeds: one run a seed and agent.
-        out: folder for everything.
-        options: options of the environment.
-        stl: train each task alone in place of the agents, and print the figures as a baseline.
-        checkpoint_every: steps from one checkpoint to the next.
-        jobs: runs at the same time, in processes of one thread each; T is then less exact.
-    """
-    import torch
-
-    from mtlgym.bench import report
-    from mtlgym.bench import stl as single
-    from mtlgym.bench.bench import bench as run_all
-    from mtlgym.bench.summary import summarise
-
-    torch.set_num_threads(1)
-    given = parse_options(options)
-    if stl:
-        values = single.single_task(env, seeds, out, given, checkpoint_every, jobs)
-        command = f"mtlgym bench --env {env} --stl --seeds {' '.join(map(str, seeds))}"
-        command += f" --set {' '.join(options)}" if options else ""
-        text = single.to_toml(values, command)
-        (out / env / "stl.toml").write_text(text, encoding="utf-8")
-        console.print(text, soft_wrap=True)
-        return 0
-    results = run_all(env, agents, seeds, out, given, checkpoint_every, jobs)
-    console.print(report.terminal(summarise(results), results))
-    console.print(f"Tables and plots are in {out / env}")
-    return FAILED if any(result["failure"] for result in results) else 0
 
 
 def check(env: str, options: Options = (), steps: int = 5) -> int:

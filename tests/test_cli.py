@@ -4,6 +4,7 @@ import pytest
 
 from mtlgym.bench.bench import RESULTS
 from mtlgym.bench.options import parse_options
+from mtlgym.bench.table_files import tables
 from mtlgym.cli import main
 from mtlgym.presets import presets
 
@@ -15,6 +16,7 @@ def test_list_names_every_id(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     assert all(id in out for id in presets())
+    assert all(name in out for name in tables())
 
 
 def test_train_writes_a_result_and_is_not_run_twice(tmp_path, capsys):
@@ -79,6 +81,15 @@ def test_options_are_json_or_text():
         (["bench", "--env", ENV, "--agents", "equal", "wu"], "unknown agent 'wu'"),
         (["bench", "--env", ENV, "--jobs", "0"], "`jobs`"),
         (["bench", "--env", ENV, "--agents", "fixed:weights=[1,2]"], "weights"),
+        (["bench"], "one of `--env` and `--preset`"),
+        (["bench", "--env", ENV, "--preset", "igb-table2"], "one of `--env` and `--preset`"),
+        (["bench", "--env", ENV, "--rows", "EW"], "`--rows`"),
+        (["bench", "--preset", "igb-table2", "--agents", "uw"], "`--agents`"),
+        (["bench", "--preset", "igb-table5"], "Did you mean 'igb-table"),
+        (["bench", "--preset", "igb-table2", "--rows", "nash"], "Did you mean 'Nash'"),
+        (["bench", "--preset", "igb-table1", "--rows", "IGBv1+Nash"], "mean 'IGBv1 + Nash'"),
+        (["bench", "--preset", "igb-table2", "--set", "epoch=3"], "Did you mean 'epochs'"),
+        (["bench", "--preset", "igb-table2", "--set", "data=real"], "`--data`"),
         (["train", "--env", ENV, "--checkpoint-every", "0"], "`checkpoint_every`"),
         (["train", "--env", ENV, "--threads", "0"], "`threads`"),
         (["train", "--env", ENV, "--set", "lr"], "KEY=VALUE"),

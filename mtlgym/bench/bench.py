@@ -12,9 +12,11 @@ from tqdm import tqdm
 
 from mtlgym import checks
 from mtlgym.bench import plots, report
-from mtlgym.bench.cell import Cell
+from mtlgym.bench.cell import ROWS, Cell
+from mtlgym.bench.plan import Plan
 from mtlgym.bench.run import CHECKPOINT_EVERY, Run, make, run_cell
 from mtlgym.bench.summary import read_results, summarise
+from mtlgym.bench.tables import TablePreset
 from mtlgym.files import write_atomically
 
 RESULTS = "results.jsonl"
@@ -43,13 +45,40 @@ def bench(
     cells = [Cell(env, spec, seed, dict(options)) for seed in seeds for spec in specs]
     if not cells:
         raise ValueError("`agents` and `seeds` must each name at least one")
-    for cell in cells[: len(specs)]:
-        make(cell)[0].close()
-    run_cells([(cell, cell.folder(out)) for cell in cells], checkpoint_every, jobs)
+    check_and_run(cells, out, checkpoint_every, jobs)
     mine = json.loads(json.dumps(dict(options)))
     results = [result for result in read_results(out / env) if result["options"] == mine]
-    write_files(results, out / env)
+    write_files(results, out, out / env)
     return results
+
+
+def bench_table(
+    plan: Plan,
+    cells: Sequence[Cell],
+    out: Path,
+    checkpoint_every: int = CHECKPOINT_EVERY,
+    jobs: int = 1,
+) -> list[dict[str, Any]]:
+    """Run cells of a table preset; give the results of all its finished cells.
+
+    Finished cells are not run again. Cells of equal rows are shared by presets; tables and plots
+    are in a folder a preset.
+
+    Raises:
+        ValueError: for an unknown option, before anything is run.
+        OSError: if the folder cannot be written.
+    """
+    check_and_run(cells, out, checkpoint_every, jobs)
+    results = plan.of(read_results(out / plan.env / ROWS))
+    write_files(results, out, plan.folder(out), plan.table)
+    return results
+
+
+def check_and_run(cells: Sequence[Cell], out: Path, checkpoint_every: int, jobs: int) -> None:
+    """Run the cells in their folders, once one of each kind has been made."""
+    for cell in {cell.name: cell for cell in cells}.values():
+        make(cell)[0].close()
+    run_cells([(cell, cell.folder(out)) for cell in cells], checkpoint_every, jobs)
 
 
 def run_cells(places: Sequence[Place], checkpoint_every: int, jobs: int) -> list[dict[str, Any]]:
@@ -70,7 +99,7 @@ def run_cells(places: Sequence[Place], checkpoint_every: int, jobs: int) -> list
 
 def with_progress(cell: Cell, folder: Path, checkpoint_every: int) -> dict[str, Any]:
     """Run the cell with a progress bar on standard error."""
-    with tqdm(desc=f"{cell.agent}, seed {cell.seed}", unit="step", dynamic_ncols=True) as bar:
+    with tqdm(desc=f"{cell.name}, seed {cell.seed}", unit="step", dynamic_ncols=True) as bar:
 
         def show(run: Run) -> None:
             bar.total = run.budget
@@ -80,14 +109,25 @@ def with_progress(cell: Cell, folder: Path, checkpoint_every: int) -> dict[str, 
         return run_cell(cell, folder, show, checkpoint_every=checkpoint_every)
 
 
-def write_files(results: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Write one result a line, the tables and the plots of one environment's cells."""
+def write_files(
+    results: Sequence[dict[str, Any]], out: Path, folder: Path, preset: TablePreset | None = None
+) -> None:
+    """Write one result a line, the tables and the plots of one environment's cells.
+
+    Args:
+        results: of the cells.
+        out: the folder that has the cells' folders in it.
+        folder: where the files go.
+        preset: the table that the cells are rows of.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(result) + "\n" for result in results)
     write_atomically(folder / RESULTS, lines.encode())
     rows = summarise(results)
-    write_atomically(folder / "table.md", report.markdown(rows, results).encode())
-    write_atomically(folder / "table.csv", report.comma_separated(rows).encode())
-    logs, tasks = plots.read_logs(folder.parent, results), results[0]["tasks"]
+    published = preset.published(results) if preset else {}
+    write_atomically(folder / "table.md", report.markdown(rows, results, preset).encode())
+    write_atomically(folder / "table.csv", report.comma_separated(rows, published).encode())
+    logs, tasks = plots.read_logs(out, results), results[0]["tasks"]
     plots.write(plots.learning_curves(logs, tasks), folder / "learning-curves.png")
     plots.write(plots.weight_trajectories(logs, tasks), folder / "weights.png")
     plots.write(plots.trade_off(rows), folder / "trade-off.png")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ CHECKPOINT, LOG, RESULT, SETTINGS = (
     "result.json",
     "settings.json",
 )
+ROWS = "rows"  # a folder of its own: labels such as UW differ from agents by capitals alone
 
 
 @dataclass(frozen=True)
@@ -27,23 +28,46 @@ class Cell:
         agent: what decides; see `mtlgym.agents.make`.
         seed: of the environment and the agent.
         options: what `gym.make` gets beside the id.
+        label: the row of a published table that it is of, empty for none.
+        stand_in_for: id of the environment that `env` stands in for, empty for none.
     """
 
     env: str
     agent: str
     seed: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    stand_in_for: str = ""
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> "Cell":
+        """The cell that the result is of."""
+        return cls(**{f.name: result[f.name] for f in fields(cls) if f.name in result})
+
+    @property
+    def name(self) -> str:
+        """What tells it from the other cells of its environment and seed."""
+        return self.label or self.agent
 
     def folder(self, out: Path) -> Path:
         """Where the cell's files are in a folder of many cells."""
-        agent = "".join(c if c.isalnum() or c in "-_.=" else "-" for c in self.agent)
-        return out / self.env / agent / f"seed-{self.seed}"
+        rows = (ROWS,) if self.label else ()
+        return out.joinpath(self.env, *rows, folder_name(self.name), f"seed-{self.seed}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its fields, but for label and `stand_in_for` where there are none."""
+        return {k: v for k, v in asdict(self).items() if v or k not in ("label", "stand_in_for")}
 
     def describe(self) -> dict[str, Any]:
         """All that decides the result: the preset's options too, and the version."""
         options = preset(self.env).options | dict(self.options)
-        whole = {**asdict(self), "options": options, "version": __version__}
+        whole = {**self.to_dict(), "options": options, "version": __version__}
         return json.loads(json.dumps(whole))
+
+
+def folder_name(text: str) -> str:
+    """The text with a dash for each character that may mean something in a path."""
+    return "".join(c if c.isalnum() or c in "-_.=" else "-" for c in text)
 
 
 def open_folder(cell: Cell, folder: Path) -> None:

@@ -2,7 +2,18 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
+
+Options = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(
+        name="set",
+        metavar="KEY=VALUE",
+        help="Options of the environment, values as JSON or text: lr=5e-4 data=real epochs=3.",
+    ),
+]
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:

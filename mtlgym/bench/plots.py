@@ -20,15 +20,15 @@ from mtlgym.bench.summary import Row
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 STYLES = ("-", "--", ":")
 
-Logs = Mapping[str, list[list[dict[str, Any]]]]  # agent -> a log a seed -> a row an epoch
+Logs = Mapping[str, list[list[dict[str, Any]]]]  # cell's name -> a log a seed -> a row an epoch
 
 
 def read_logs(out: Path, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The logs of finished cells: agent -> [rows of a seed]."""
+    """The logs of finished cells: name -> [rows of a seed]."""
     logs: dict[str, Any] = defaultdict(list)
     for result in results:
-        cell = Cell(result["env"], result["agent"], result["seed"])
-        logs[cell.agent].append(read(cell.folder(out) / LOG))
+        cell = Cell.of(result)
+        logs[cell.name].append(read(cell.folder(out) / LOG))
     return logs
 
 
@@ -46,11 +46,11 @@ def learning_curves(logs: Logs, tasks: Sequence[str]) -> Figure:
 def weight_trajectories(logs: Logs, tasks: Sequence[str]) -> Figure:
     """Each task's mean weight in an epoch, a panel an agent; the first seed's run."""
     figure, panels = _grid(len(logs))
-    for axes, (agent, runs) in zip(panels, logs.items(), strict=False):
+    for axes, (name, runs) in zip(panels, logs.items(), strict=False):
         weights = np.array([row["weights"] for row in runs[0]])
         for index, task in enumerate(tasks):
             axes.plot(np.arange(1, len(weights) + 1), weights[:, index], label=task, **_line(index))
-        axes.set_title(agent, fontsize="small")
+        axes.set_title(name, fontsize="small")
         _epochs(axes)
     panels[0].set_ylabel("mean weight")
     _legend(figure, panels[0])
@@ -73,7 +73,7 @@ def trade_off(rows: Sequence[Row]) -> Figure:
             marker="o",
             color=COLOURS[index % len(COLOURS)],
         )
-        axes.annotate(row.agent, (x.mean, y.mean), textcoords="offset points", xytext=(6, 4))
+        axes.annotate(row.name, (x.mean, y.mean), textcoords="offset points", xytext=(6, 4))
     axes.set(xlabel="T: training time, equal weights = 1", ylabel="Δm [%], lower is better")
     return figure
 
@@ -96,12 +96,12 @@ def _grid(panels: int) -> tuple[Figure, list[Axes]]:
 
 def _curves(axes: Axes, logs: Logs, value: Any, title: str) -> None:
     """A line an agent: the mean over seeds, with the range of the seeds shaded."""
-    for index, (agent, runs) in enumerate(logs.items()):
+    for index, (name, runs) in enumerate(logs.items()):
         length = min(len(run) for run in runs)
         rows = [[value(row) for row in run[:length]] for run in runs]
         values: NDArray[np.float64] = np.array(rows, dtype=float)  # None becomes NaN
         epochs = np.arange(1, length + 1)
-        axes.plot(epochs, values.mean(axis=0), label=agent, **_line(index))
+        axes.plot(epochs, values.mean(axis=0), label=name, **_line(index))
         low, high = values.min(axis=0), values.max(axis=0)
         axes.fill_between(epochs, low, high, alpha=0.15, color=_line(index)["color"])
     axes.set_title(title, fontsize="small")

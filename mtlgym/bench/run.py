@@ -117,7 +117,7 @@ class Run:
         baseline = problem.baseline
         drop = delta_m(values, baseline.values, problem.metrics) if baseline else math.nan
         return {
-            **asdict(self.cell),
+            **self.cell.to_dict(),
             "data": problem.source.kind,
             "data_sha256": problem.source.sha256,
             "tasks": list(self._tasks),

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mtlgym.bench.cell import RESULT, read_json
+from mtlgym.bench.cell import RESULT, Cell, read_json
 
 REFERENCE = "equal"  # the agent whose training time is 1
+
+Results = Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Row:
-    """One agent in one environment.
+    """One agent, or one row of a published table, in one environment.
 
     Attributes:
         env: the environment's id.
@@ -55,6 +57,7 @@ class Row:
         data: `real` or `embedded`.
         figures: column -> mean and interval; `delta_m` in percent, `T` in training times of the
             equal-weight runs of the same environment, and every metric in its unit.
+        label: the published table's row, empty for none.
     """
 
     env: str
@@ -63,40 +66,67 @@ class Row:
     failed: int
     data: str
     figures: dict[str, Interval]
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from the other rows of its environment."""
+        return self.label or self.agent
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
-    """All finished cells of an environment's folder."""
+    """All finished cells of a folder: an environment's, or that of its labelled cells."""
     return [read_json(path) for path in sorted(folder.glob(f"*/*/{RESULT}"))]
 
 
 def summarise(results: Iterable[dict[str, Any]]) -> list[Row]:
-    """A row for each environment and agent, the best Delta_m first."""
-    groups = defaultdict(list)
+    """A row for each environment and agent or label, the best Delta_m first."""
+    environments: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for result in results:
-        groups[result["env"], result["agent"]].append(result)
-    rows = []
-    for (env, agent), group in groups.items():
-        reference = [result["seconds"] for result in groups.get((env, REFERENCE), [])]
-        columns: dict[str, list[float]] = defaultdict(list)
-        for result in group:
-            if result["delta_m"] is not None:
-                columns["delta_m"].append(result["delta_m"])
-            if reference:
-                columns["T"].append(result["seconds"] / float(np.mean(reference)))
-            for key, value in result["test"].items():
-                columns[key].append(math.nan if value is None else value)
-        rows.append(
-            Row(
-                env=env,
-                agent=agent,
-                seeds=len(group),
-                failed=sum(bool(result["failure"]) for result in group),
-                data=group[0]["data"],
-                figures={name: Interval.of(values) for name, values in columns.items()},
-            )
-        )
+        environments[result["env"]].append(result)
+        groups[result["env"], Cell.of(result).name].append(result)
+    unit = {env: _unit_of_time(group) for env, group in environments.items()}
+    rows = [_row(group, unit[env]) for (env, _), group in groups.items()]
     return sorted(rows, key=lambda row: (row.env, _order(row)))
+
+
+def _row(group: Results, unit: float | None) -> Row:
+    """The row of all results of one environment and agent or label."""
+    columns: dict[str, list[float]] = defaultdict(list)
+    for result in group:
+        if result["delta_m"] is not None:
+            columns["delta_m"].append(result["delta_m"])
+        if unit is not None:
+            columns["T"].append(result["seconds"] / unit)
+        for key, value in result["test"].items():
+            columns[key].append(math.nan if value is None else value)
+    return Row(
+        env=group[0]["env"],
+        agent=group[0]["agent"],
+        seeds=len(group),
+        failed=sum(bool(result["failure"]) for result in group),
+        data=group[0]["data"],
+        figures={name: Interval.of(values) for name, values in columns.items()},
+        label=group[0].get("label", ""),
+    )
+
+
+def _unit_of_time(results: Results) -> float | None:
+    """The mean training time of equal weights; None without such a run.
+
+    A labelled run is one of equal weights if it has no option that another run lacks.
+    """
+    seconds = [
+        result["seconds"]
+        for result in results
+        if result["agent"] == REFERENCE
+        and (
+            not result.get("label")
+            or all(result["options"].items() <= other["options"].items() for other in results)
+        )
+    ]
+    return float(np.mean(seconds)) if seconds else None
 
 
 def _order(row: Row) -> float:

@@ -1,0 +1,107 @@
+"""The command `mtlgym bench`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from mtlgym.bench.cell import Cell
+from mtlgym.bench.options import Options, parse_options
+from mtlgym.bench.plan import Plan, plan
+from mtlgym.bench.table_files import table
+from mtlgym.bench.tables import TablePreset
+
+AGENTS = ("equal", "rlw", "uw", "igbv1", "igbv2")
+FAILED = 1  # exit code
+console = Console(markup=False, highlight=False)
+
+
+def bench(
+    env: str | None = None,
+    agents: tuple[str, ...] = AGENTS,
+    preset: str | None = None,
+    rows: tuple[str, ...] = (),
+    data: Literal["auto", "real", "embedded"] = "auto",
+    seeds: tuple[int, ...] = (),
+    out: Path = Path("runs"),
+    options: Options = (),
+    stl: bool = False,
+    checkpoint_every: int = 500,
+    jobs: int = 1,
+) -> int:
+    """Train by several agents, or as a published table does; write results, tables and plots.
+
+    Finished runs are kept, and a run that was cut short goes on.
+
+    Args:
+        env: id of the environment; see `mtlgym list`.
+        agents: as for `mtlgym train`; `equal` is what training times are compared with.
+        preset: a published table in place of `env` and `agents`; see `mtlgym list`.
+        rows: which rows of the preset, by their labels; all by default.
+        data: of the preset: `auto` takes the real data if they are there, else a stand-in, which
+            is what `embedded` takes; `real` takes nothing else.
+        seeds: one run a seed and agent; 0, or the preset's, by default.
+        out: folder for everything.
+        options: options of the environment.
+        stl: train each task alone in place of the agents, and print the figures as a baseline.
+        checkpoint_every: steps from one checkpoint to the next.
+        jobs: runs at the same time, in processes of one thread each; T is then less exact.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    if (env is None) == (preset is None):
+        raise ValueError("one of `--env` and `--preset` must be given, and not both")
+    given = parse_options(options)
+    if preset is not None:
+        if stl or agents != AGENTS:
+            raise ValueError("`--stl` and `--agents` go with `--env`; a preset has `--rows`")
+        chosen = plan(table(preset), data, given)
+        return _table(chosen, chosen.cells(rows, seeds), out, checkpoint_every, jobs)
+    assert env is not None
+    if rows or data != "auto":
+        raise ValueError("`--rows` and `--data` go with `--preset`; with `--env`, `--set data=...`")
+    seeds = seeds or (0,)
+    if stl:
+        return _single_task(env, seeds, out, options, checkpoint_every, jobs)
+    from mtlgym.bench.bench import bench as run_all
+
+    results = run_all(env, agents, seeds, out, given, checkpoint_every, jobs)
+    return _tell(results, out / env)
+
+
+def _table(chosen: Plan, cells: Sequence[Cell], out: Path, checkpoint_every: int, jobs: int) -> int:
+    """Run cells of a table preset, and say first on which data."""
+    from mtlgym.bench.bench import bench_table
+
+    console.print(chosen.describe(), soft_wrap=True, style=None if chosen.real else "yellow")
+    results = bench_table(chosen, cells, out, checkpoint_every, jobs)
+    return _tell(results, chosen.folder(out), chosen.table)
+
+
+def _tell(
+    results: Sequence[dict[str, Any]], folder: Path, preset: TablePreset | None = None
+) -> int:
+    """Print the table; the exit code says whether a run broke down."""
+    from mtlgym.bench import report
+    from mtlgym.bench.summary import summarise
+
+    console.print(report.terminal(summarise(results), results, preset))
+    console.print(f"Tables and plots are in {folder}")
+    return FAILED if any(result["failure"] for result in results) else 0
+
+
+def _single_task(
+    env: str, seeds: Sequence[int], out: Path, options: Sequence[str], every: int, jobs: int
+) -> int:
+    """Train each task alone; print and write the figures as a baseline."""
+    from mtlgym.bench import stl
+
+    values = stl.single_task(env, seeds, out, parse_options(options), every, jobs)
+    command = f"mtlgym bench --env {env} --stl --seeds {' '.join(map(str, seeds))}"
+    command += f" --set {' '.join(options)}" if options else ""
+    text = stl.to_toml(values, command)
+    (out / env / "stl.toml").write_text(text, encoding="utf-8")
+    console.print(text, soft_wrap=True)
+    return 0
