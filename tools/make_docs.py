@@ -11,7 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from mtlgym.balancing import LOSS_METHODS
+from mtlgym.balancing import GRADIENT_METHODS, LOSS_METHODS
 from mtlgym.envs.observations import FEATURES
 from mtlgym.envs.rewards import REWARDS
 from mtlgym.envs.settings import Settings
@@ -19,6 +19,9 @@ from mtlgym.envs.training import TrainingEnv
 from mtlgym.presets import Preset, presets
 from mtlgym.problems import PROBLEMS
 from mtlgym.record import Record
+from mtlgym.training.balance import Balance
+from mtlgym.training.hardware import Hardware
+from mtlgym.training.jacobian import STRATEGIES
 from mtlgym.training.settings import Training
 
 METHODS = """# Loss-balancing methods
@@ -29,6 +32,33 @@ of one's own (`mtlgym.Balancer(NAME)`). An environment for it is made with the o
 transform; `mtlgym train` and `mtlgym bench` do so by themselves. Settings follow a colon:
 `dwa:temperature=1.5,window=25`. With `+si`, the weights of equal, fixed, rlw or dwa multiply the
 losses' logarithms: `rlw+si`."""
+GRADIENTS = """# Gradient-balancing methods
+
+Each maps the tasks' gradients g_t, the rows of G, to one direction: through weights w that it makes
+of the Gramian K = G G^T, or from G itself. Four ways to use one:
+
+- under the weights of an agent, in an environment: `gym.make(id, aggregator="nash")`;
+- as an agent by its name, alone or with a loss method or IGBv2 on top, whose weighted terms are
+  then what the gradients are of (Dai, Fei, Lu, UAI 2023, Algorithm 3):
+  `mtlgym bench --agents nash igbv1+nash igbv2+cagrad:c=0.4`;
+- in a loop of one's own: `mtlgym.Balancer("igbv1+nash", shared=model.trunk, heads=model.heads)`;
+- on a matrix: `mtlgym.balancing.aggregate("mgda", jacobian)`.
+
+Settings follow a colon: `cagrad:c=0.4,rescale=true`. Any aggregator of TorchJD plugs in as
+`torchjd:NAME` (`pip install "mtlgym[torchjd]"`). Parameters that are not shared are trained on the
+losses times w (`weighted`) or as they are (`unit`); each method has the default of its paper's
+code, and `head_weighting` overrides it.
+
+Nash-MTL makes its direction from the gradients' directions alone, whatever their lengths, and
+IMTL-G does up to a common factor. So weights that an agent or a loss method puts on the losses
+cancel under Nash-MTL, in the trunk and, with `weighted`, in the heads: in exact arithmetic,
+`igbv1+nash` trains as `nash` does."""
+STRATEGY = """## How the tasks' gradients are made
+
+The option `jacobian` of an environment and `strategy` of a `Balancer`. `auto` times the exact ones
+in the first step and keeps the fastest; they differ in rounding, so a run that must be repeated bit
+for bit names one. "heads" means: one backward pass through all heads first, then the trunk alone.
+The same figures for a model of yours: `benchmarks/gradient_step.py`."""
 RECORDS = """# Records
 
 What rewards and features see of a training. A reward is a function of the records before and after
@@ -102,9 +132,11 @@ def _builder(preset: Preset) -> Any:
 
 def _arguments(preset: Preset) -> str:
     rows = []
-    for kind in (Settings, Training):
+    for kind in (Settings, Training, Balance, Hardware):
         described = _described(kind, "Attributes")
         for field in dataclasses.fields(kind):
+            if field.name in ("balance", "hardware"):  # their own fields are options
+                continue
             value = preset.options.get(field.name, field.default)
             rows.append((f"`{field.name}`", f"`{value!r}`", described[field.name]))
     described = _described(_builder(preset), "Args")
@@ -143,15 +175,30 @@ def _clean(text: str | None) -> str:
     return inspect.cleandoc(text or "")
 
 
-def methods() -> str:
-    """The page of all loss-balancing methods, from their docstrings."""
-    parts = [METHODS]
-    for name, kind in LOSS_METHODS.items():
+def methods(head: str, table: dict[str, type]) -> str:
+    """The page of all methods of a table, from their docstrings."""
+    parts = [head]
+    for name, kind in table.items():
         text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:")[0].strip()
         rows = [(f"`{key}`", text) for key, text in _described(kind, "Attributes").items()]
         settings = _table(("setting", "what it is"), rows) if rows else "No settings."
         parts.append(f"## `{name}`\n\n{text.partition('Raises:')[0].strip()}\n\n{settings}")
     return "\n\n".join(parts) + "\n"
+
+
+def gradients() -> str:
+    """The page of all gradient methods, and of the strategies."""
+    rows = [
+        (
+            f"`{name}`",
+            "exact" if plan.exact else "approximate",
+            "trunk's output" if plan.from_trunk else "losses",
+            _first(plan.kind),
+        )
+        for name, plan in STRATEGIES.items()
+    ]
+    table = _table(("strategy", "", "back from the", "what it does"), rows)
+    return f"{methods(GRADIENTS, GRADIENT_METHODS)}\n{STRATEGY}\n\n{table}\n"
 
 
 def records() -> str:
@@ -166,7 +213,8 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages = {FOLDER / f"{preset.id}.md": page(preset) for preset in presets().values()}
     links = "\n".join(f"- [{p.id}]({p.id}.md): {p.title}" for p in presets().values())
-    pages[FOLDER.parent / "methods.md"] = methods()
+    pages[FOLDER.parent / "methods.md"] = methods(METHODS, LOSS_METHODS)
+    pages[FOLDER.parent / "gradients.md"] = gradients()
     pages[FOLDER.parent / "records.md"] = records()
     pages[FOLDER / "README.md"] = f"# Environments\n\n{links}\n"
     if "--check" in sys.argv:
