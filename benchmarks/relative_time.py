@@ -46,12 +46,16 @@ class Trainee:
         options = agents.environment_options(self.spec)
         self.env = gym.make(self.env_id, data="embedded", **options)
         spaces = self.env.observation_space, self.env.action_space
-        if self.full_buffer and self.spec == "igbv2":
-            self.agent = agents.IGBv2(*spaces, seed=0, update_epoch=1, use_epoch=1)
+        head, plus, gradient = self.spec.partition("+")
+        full = self.full_buffer and head == "igbv2"
+        spec = f"igbv2:update_epoch=1,use_epoch=1{plus}{gradient}" if full else self.spec
+        self.agent = agents.make(spec, *spaces, seed=0)
+        if full:
             self.fill()
-        else:
-            self.agent = agents.make(self.spec, *spaces, seed=0)
         self.observation, self.info = self.env.reset(seed=0)
+        data = self.env.unwrapped.problem.splits["train"]
+        for source, size in enumerate(data.sizes):  # data that are made when they are first read
+            data.batch(source, np.arange(size), 0)
 
     def fill(self) -> None:
         """Fill the buffer with random transitions, all of the first epochs, without training."""
