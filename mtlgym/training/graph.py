@@ -1,11 +1,17 @@
 """What a graph was made from."""
 
+from collections.abc import Iterable
+
 from torch import Tensor
 
 
-def leaves(root: Tensor) -> list[Tensor]:
-    """The tensors that a backward pass from here would fill the `.grad` of, each once."""
-    found, seen, waiting = [], {root.grad_fn}, [root.grad_fn]
+def leaves(root: Tensor, stops: Iterable[Tensor] = ()) -> list[Tensor]:
+    """The tensors that a backward pass from here would fill the `.grad` of, each once.
+
+    Nothing behind the `stops` counts.
+    """
+    found, waiting = [], [root.grad_fn]
+    seen = {root.grad_fn, *(stop.grad_fn for stop in stops)}
     while waiting:
         node = waiting.pop()
         assert node is not None

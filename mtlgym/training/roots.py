@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from mtlgym.training.graph import leaves
 from mtlgym.training.tap import Tap
 
 Inputs = Sequence[Any]  # tensors or edges of the graph
@@ -108,7 +109,8 @@ def make_root(
     """The root nearest to the shared parameters: the trunk's output if that is known.
 
     Where the heads are known too, one backward pass through all of them leads there and gives the
-    gradients of the parameters `beyond`; else there is a pass for each task.
+    gradients of the parameters `beyond`; else there is a pass for each task. If the losses depend
+    on the trunk by another way than its output, a weight penalty say, the root is the losses.
 
     Raises:
         ValueError: if the losses did not come through the trunk's output.
@@ -117,7 +119,10 @@ def make_root(
     features = tap.features if tap else None
     if tap is None or features is None:
         return source
-    if tap.branches:
+    parted = tap.branches and not _passed_by(losses, tap, tap.aliases)
+    if not parted and _passed_by(losses, tap, [features]):
+        return source
+    if parted:
         grads = _grad(losses, [*tap.aliases, *beyond], slopes)
         found, rest = grads[: len(losses)], grads[len(losses) :]
     else:
@@ -128,6 +133,13 @@ def make_root(
     zeros = torch.zeros_like(features)
     rows = torch.stack([zeros if each is None else each for each in found])
     return FromFeatures(features, rows, rest)
+
+
+def _passed_by(losses: Tensor, tap: Tap, stops: Sequence[Tensor | None]) -> bool:
+    """Whether a way leads from the losses to the trunk's parameters that has none of the stops."""
+    ends = [stop for stop in stops if stop is not None]
+    shared = {id(parameter) for parameter in tap.trunk.parameters()}
+    return any(id(leaf) in shared for leaf in leaves(losses, ends))
 
 
 def reaches(grads: Gradients) -> bool:

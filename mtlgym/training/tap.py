@@ -82,8 +82,12 @@ class Tap:
 
     @property
     def features(self) -> Tensor | None:
-        """The trunk's output; None if there is none since `forget`, or more than one."""
-        return self._outputs[0] if len(self._outputs) == 1 else None
+        """The trunk's output; None if there is none since `forget`, or more than one.
+
+        None too if it was changed in place: gradients at it would be those of the new values.
+        """
+        output, version = self._outputs[0] if len(self._outputs) == 1 else (None, 0)
+        return output if output is not None and output._version == version else None
 
     @property
     def branches(self) -> bool:
@@ -101,7 +105,7 @@ class Tap:
 
     def forget(self) -> None:
         """Let go of what was noted."""
-        self._outputs: list[Tensor | None] = []
+        self._outputs: list[tuple[Tensor | None, int]] = []  # and their versions
         self.aliases: list[Tensor | None] = [None] * len(self.heads)
         self.calls: list[Call] = []
 
@@ -113,7 +117,7 @@ class Tap:
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if torch.is_grad_enabled():
             known = isinstance(output, Tensor) and output.requires_grad
-            self._outputs.append(output if known else None)
+            self._outputs.append((output, output._version) if known else (None, 0))
 
     def _branch(self, head: nn.Module, inputs: Any) -> Any:
         features = self.features
