@@ -135,7 +135,9 @@ def test_other_methods_take_no_update():
 def test_methods_that_count_epochs_need_to_know_their_length(spec):
     with pytest.raises(ValueError, match=r"`steps_per_epoch` must be .* not None"):
         Balancer(spec)
-    with pytest.raises(ValueError, match="`steps_per_epoch` must be 1 or more, not 0"):
+    with pytest.raises(
+        ValueError, match="`steps_per_epoch` must be an integer of at least 1, not 0"
+    ):
         Balancer(spec, steps_per_epoch=0)
 
 

@@ -1,6 +1,8 @@
 """Gradient methods, alone and under loss methods, in a loop of one's own."""
 
 import copy
+import gc
+from typing import Any
 
 import pytest
 import torch
@@ -262,3 +264,87 @@ def test_a_torchjd_aggregator_plugs_in():
     assert torch.cosine_similarity(first, grads(model), dim=0) > 0.9999
     with pytest.raises(ValueError, match="Did you mean 'UPGrad'"):
         Balancer("torchjd:UPGrd", shared=model.trunk)
+
+
+def unlike(kind, model, x):
+    """Losses whose tasks do not part into the heads in order."""
+    features = model.trunk.eval()(x)
+    outputs = [head(features) for head in model.heads]
+    values = [(out - task).square().mean() for task, out in enumerate(outputs)]
+    if kind == "another task's head":
+        values[1] = values[1] + (outputs[1] - outputs[0]).square().mean()
+    elif kind == "heads in another order":
+        values = [values[1], values[0], values[2]]
+    elif kind == "another task's weights":
+        values[0] = values[0] + model.heads[1].weight.square().sum()
+    elif kind == "a layer's weight by itself":
+        values[0] = values[0] + model.trunk[0].weight.square().sum()
+    return torch.stack(values)
+
+
+UNLIKE = [
+    ("another task's head", "heads_loop"),
+    ("another task's head", "layers"),
+    ("heads in another order", "heads_batched"),
+    ("another task's weights", "heads_loop"),
+    ("a layer's weight by itself", "layers"),
+]
+
+
+@pytest.mark.parametrize(("kind", "strategy"), UNLIKE)
+def test_a_strategy_that_does_not_fit_the_model_is_refused_and_auto_does_without(kind, strategy):
+    model, x = build("dense")
+    options = {"shared": model.trunk, "heads": list(model.heads), "head_weighting": "weighted"}
+    balancer = Balancer("mgda", strategy=strategy, **options)
+    before = repr(balancer.state_dict())
+    with pytest.raises(ValueError, match=f"strategy '{strategy}' does not give the gradients"):
+        balancer.backward(unlike(kind, model, x))
+    assert repr(balancer.state_dict()) == before
+    assert all(parameter.grad is None for parameter in model.parameters())
+    Balancer("mgda", **options).backward(unlike(kind, model, x))
+    found = grads(model)
+    twin, _ = build("dense")
+    Balancer("mgda", shared=twin.trunk, strategy="loop", head_weighting="weighted").backward(
+        unlike(kind, twin, x)
+    )
+    assert_close(found, grads(twin), rtol=1e-7, atol=1e-10)
+
+
+def test_a_parameter_that_is_named_twice_counts_once():
+    model, x = build("dense")
+    parameters = list(model.trunk.parameters())
+    stepped("mgda", model, x, shared=parameters + parameters, heads=None)
+    twin, _ = build("dense")
+    stepped("mgda", twin, x)
+    assert_close(grads(model), grads(twin))
+
+
+def test_a_failed_call_and_passes_without_backward_leave_the_next_one_sound():
+    model, x = build("dense")
+    balancer = Balancer("mgda", shared=model.trunk, heads=list(model.heads), strategy="features")
+    with pytest.raises(ValueError, match="must be finite"):
+        balancer.backward(losses(model, x) * float("nan"))
+    balancer.backward(losses(model, x))
+    for _ in range(200):
+        model.trunk(x)
+    tap: Any = balancer.gradients and balancer.gradients._tap
+    assert len(tap._outputs) <= 64
+
+
+def test_a_balancer_that_is_gone_leaves_no_hooks():
+    model, x = build("dense")
+    balancer, _ = stepped("mgda", model, x, strategy="heads_loop")
+    assert model.trunk._forward_hooks
+    del balancer
+    gc.collect()
+    assert not model.trunk._forward_hooks
+    assert not model.heads[0]._forward_pre_hooks
+
+
+def test_heads_that_are_not_one_a_task_are_refused():
+    model, x = build("dense")
+    balancer = Balancer("mgda", shared=model.trunk, heads=list(model.heads), strategy="heads_loop")
+    with pytest.raises(ValueError, match="`heads` must be one for each of the 2 tasks, not 3"):
+        balancer.backward(losses(model, x)[:2])
+    with pytest.raises(ValueError, match="`heads` needs the module as `shared`"):
+        Balancer("mgda", shared=list(model.trunk.parameters()), heads=list(model.heads))

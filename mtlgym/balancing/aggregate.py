@@ -36,6 +36,15 @@ def aggregate(
     Raises:
         ValueError: for an unknown name, or a Jacobian that is not finite.
     """
+    if jacobian.ndim != 2 or not jacobian.is_floating_point():
+        raise ValueError(
+            "`jacobian` must be of shape (tasks, parameters) and of a float type, not "
+            f"{tuple(jacobian.shape)} and {jacobian.dtype}"
+        )
+    if losses is not None and losses.shape != jacobian.shape[:1]:
+        raise ValueError(
+            f"`losses` must be one for each of the {len(jacobian)} tasks, not {losses.shape}"
+        )
     chosen = gradient_method(method) if isinstance(method, str) else method
     jacobian = jacobian.detach()
     if chosen.needs_jacobian:

@@ -144,8 +144,9 @@ def _depth(path: Path) -> NDArray[np.float32]:
 def _normal(path: Path) -> NDArray[np.float32]:
     normal = np.asarray(read(path), np.float32)
     _refuse(path, normal, np.isfinite(normal), "finite vectors")
-    length = np.linalg.norm(normal, axis=-1, keepdims=True)
-    return np.where(length > LENGTH, normal / np.maximum(length, LENGTH), np.float32(0))
+    length = np.linalg.norm(normal.astype(np.float64), axis=-1, keepdims=True)
+    unit = np.where(length > LENGTH, normal / np.maximum(length, LENGTH), 0.0)
+    return unit.astype(np.float32)
 
 
 def _refuse(path: Path, values: NDArray, sound: NDArray[np.bool_], allowed: str) -> None:

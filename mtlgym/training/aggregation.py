@@ -15,8 +15,10 @@ from mtlgym.training.choice import choose
 from mtlgym.training.failure import UnsoundGradientError
 from mtlgym.training.group import Group, average
 from mtlgym.training.jacobian import STRATEGIES, Strategy
+from mtlgym.training.layers import Layers
 from mtlgym.training.roots import FromFeatures, make_root
 from mtlgym.training.tap import Tap
+from mtlgym.training.trial import differ, gradient
 
 AUTO = "auto"
 HEAD_WEIGHTINGS = ("unit", "weighted")
@@ -76,11 +78,12 @@ class Aggregation:
         self.method = copy.copy(method)
         self.strategy = strategy
         self.weights = torch.empty(0, dtype=torch.float64)
-        self.shared = tuple(shared)
+        self.shared = tuple(dict.fromkeys(shared))
         self._tap = tap
         self._heads = head_weighting or method.head_weighting
         self._group = group
         self._gradients: Strategy | None = None
+        self._tried = False  # whether the strategy was seen to fit the model
 
     def backward(
         self,
@@ -97,26 +100,51 @@ class Aggregation:
 
         Raises:
             UnsoundGradientError: if a task's gradient is not finite; nothing has changed then.
-            ValueError: if no shared parameter is in the graph.
+            ValueError: if no shared parameter is in the graph, if the heads are not one for each
+                task, or, in the first call, if the strategy does not fit the model.
         """
-        others = tuple(others)
-        if self.strategy == AUTO:
-            needed = self.method.needs_jacobian
-            self.strategy = choose(self.shared, others, losses, slopes, self._tap, jacobian=needed)
-        plan = STRATEGIES[self.strategy]
-        if self._gradients is None:
-            self._gradients = plan.kind(self.shared)
-        root = make_root(losses, slopes, self._tap if plan.from_trunk else None, others)
-        self._gradients.differentiate(root, self._tap.calls if self._tap else ())
-        method = copy.copy(self.method)
-        weights, direction = self._decide(method, self._gradients, losses.detach())
-        scales = weights.to(slopes) if self._heads == "weighted" and len(weights) else None
-        beyond = self._beyond(root, losses, slopes, others, scales)
+        try:
+            self._backward(losses, slopes, tuple(others))
+        finally:
+            self.forget()
+
+    def forget(self) -> None:
+        """Let go of the forward passes that were noted."""
         if self._tap is not None:
             self._tap.forget()
+
+    def _backward(self, losses: Tensor, slopes: Tensor, others: tuple[Tensor, ...]) -> None:
+        if self._tap is not None and len(self._tap.heads) not in (0, len(losses)):
+            raise ValueError(
+                f"`heads` must be one for each of the {len(losses)} tasks, "
+                f"not {len(self._tap.heads)}"
+            )
+        chosen = self.strategy
+        if chosen == AUTO:
+            needed = self.method.needs_jacobian
+            chosen = choose(self.shared, others, losses, slopes, self._tap, jacobian=needed)
+        plan = STRATEGIES[chosen]
+        gradients = self._gradients or plan.kind(self.shared)
+        root = make_root(losses, slopes, self._tap if plan.from_trunk else None, others)
+        gradients.differentiate(root, self._tap.calls if self._tap else ())
+        if not self._tried and (isinstance(root, FromFeatures) or plan.kind is Layers):
+            try:
+                self._try(chosen, gradients, root, losses, slopes, others)
+            except ValueError:
+                if self.strategy != AUTO:
+                    raise
+                self.strategy = "loop"
+                return self._backward(losses, slopes, others)
+        method = copy.copy(self.method)
+        weights, direction = self._decide(method, gradients, losses.detach())
+        scales = weights.to(slopes) if self._heads == "weighted" and len(weights) else None
+        beyond = self._beyond(root, losses, slopes, others, scales)
+        average([grad for grad in beyond if grad is not None], self._group)
+        self._tried, self.strategy, self._gradients = True, chosen, gradients
         for parameter, grad in zip((*self.shared, *others), (*direction, *beyond), strict=True):
             _add(parameter, grad)
         self.method, self.weights = method, weights
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """What a run needs to go on, copied: the method's state and the strategy."""
@@ -173,6 +201,30 @@ class Aggregation:
         parts = zip(direction.split(sizes), self.shared, strict=True)
         return torch.empty(0, dtype=torch.float64), [part.view(p.shape) for part, p in parts]
 
+    def _try(
+        self,
+        name: str,
+        gradients: Strategy,
+        root: Any,
+        losses: Tensor,
+        slopes: Tensor,
+        others: Sequence[Tensor],
+    ) -> None:
+        """Compare a weighted sum of the tasks' gradients with the gradient of the weighted sum."""
+        weights = torch.linspace(1.0, 2.0, len(losses)).to(slopes)
+        scales = weights if self._heads == "weighted" else None
+        found = [*gradients.combine(weights), *self._beyond(root, losses, slopes, others, scales)]
+        wanted = [
+            *gradient(losses, self.shared, slopes * weights),
+            *gradient(losses, others, slopes if scales is None else slopes * scales),
+        ]
+        if differ(found, wanted, half=_is_half(self._tap)):
+            raise ValueError(
+                f"strategy {name!r} does not give the gradients of this model, whose tasks do not "
+                "part where the shared module ends, each into its own head in the tasks' order; "
+                "use 'loop' or 'batched', or leave out `heads`"
+            )
+
     def _beyond(
         self,
         root: Any,
@@ -181,7 +233,7 @@ class Aggregation:
         others: Sequence[Tensor],
         scales: Tensor | None,
     ) -> list[Tensor | None]:
-        """The other parameters' gradients, averaged over the group; None for scales means ones."""
+        """The other parameters' gradients; None for scales means ones."""
         found: dict[Tensor, Tensor | None] = {}
         if isinstance(root, FromFeatures) and root.beyond:
             assert self._tap is not None
@@ -194,10 +246,17 @@ class Aggregation:
         rest = [parameter for parameter in others if parameter not in found]
         if rest:
             slopes = slopes if scales is None else slopes * scales
-            grads = torch.autograd.grad(losses, rest, slopes, allow_unused=True)
+            grads = torch.autograd.grad(losses, rest, slopes, retain_graph=True, allow_unused=True)
             found.update(zip(rest, grads, strict=True))
-        average([grad for grad in found.values() if grad is not None], self._group)
         return [found[parameter] for parameter in others]
+
+
+def _is_half(tap: Tap | None) -> bool:
+    """Whether what flows through the trunk is of a 16-bit type."""
+    if tap is None:
+        return False
+    seen = [call.rows for call in tap.calls] + ([] if tap.features is None else [tap.features])
+    return any(each.dtype.itemsize == 2 for each in seen)
 
 
 def _check_reducible(strategy: str) -> None:

@@ -1,6 +1,7 @@
 """A balancing method inside a training loop of one's own."""
 
 import copy
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtlgym import checks
 from mtlgym.balancing.gradients import GradientMethod
 from mtlgym.balancing.limits import check_losses
 from mtlgym.balancing.losses import Equal
@@ -88,7 +90,7 @@ class Balancer:
         if gradient is not None:
             if parameters is None:
                 raise ValueError(f"{gradient} needs `shared`, the parameters that all tasks share")
-            tap = Tap(shared, heads or ()) if isinstance(shared, nn.Module) else None
+            tap = _tap(shared, heads)
             self.gradients = Aggregation(
                 gradient,
                 parameters,
@@ -98,14 +100,14 @@ class Balancer:
                 group=group,
             )
             if tap is not None:
-                tap.attach()
+                weakref.finalize(self, tap.attach())  # the model keeps no hooks of a balancer gone
         if steps_per_epoch is None and self._method.needs_epochs:
             raise ValueError(
                 f"{self._method} counts epochs: `steps_per_epoch` must be the number of batches "
                 "in an epoch, such as len(loader), not None"
             )
-        if steps_per_epoch is not None and steps_per_epoch < 1:
-            raise ValueError(f"`steps_per_epoch` must be 1 or more, not {steps_per_epoch}")
+        if steps_per_epoch is not None:
+            checks.integer("steps_per_epoch", steps_per_epoch, least=1)
         self.transform = self._method.transform
         self.weights = torch.empty(0)
         self._shared = frozenset(parameters or ())
@@ -138,6 +140,13 @@ class Balancer:
             UnsoundGradientError: if the gradient method is given a gradient that is not finite.
             RuntimeError: if the method waits for `update`.
         """
+        try:
+            return self._backward(losses)
+        finally:
+            if self.gradients is not None:
+                self.gradients.forget()
+
+    def _backward(self, losses: Any) -> Tensor:
         if self._before.numel():
             raise RuntimeError(
                 f"{self._method} learns from each batch twice: after optimizer.step(), call "
@@ -237,10 +246,24 @@ def _methods(method: Any) -> tuple[Method, GradientMethod | None]:
     return chosen, gradient
 
 
+def _tap(shared: Any, heads: Any) -> Tap | None:
+    """Where the shared module ends, if it is a module."""
+    if heads is not None:
+        if not isinstance(shared, nn.Module):
+            raise ValueError("`heads` needs the module as `shared`, not its parameters")
+        heads = list(heads) if isinstance(heads, Sequence | nn.ModuleList) else [heads]
+        if not all(isinstance(head, nn.Module) for head in heads):
+            raise ValueError(f"`heads` must be modules, one a task, not {heads!r}")
+    return Tap(shared, heads or ()) if isinstance(shared, nn.Module) else None
+
+
 def _parameters(shared: Any) -> list[nn.Parameter] | None:
     if shared is None:
         return None
     given = shared.parameters() if isinstance(shared, nn.Module) else shared
+    given = list(given) if isinstance(given, Iterable) and not isinstance(given, Tensor) else [None]
+    if not all(isinstance(parameter, nn.Parameter) for parameter in given):
+        raise ValueError(f"`shared` must be a module or a list of parameters, not {shared!r}")
     parameters = [parameter for parameter in given if parameter.requires_grad]
     if not parameters:
         raise ValueError("`shared` must hold at least one parameter that is trained, not none")

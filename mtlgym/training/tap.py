@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+MOST = 64  # outputs that are kept while nobody goes back through them
+
 
 @dataclass(frozen=True, eq=False)
 class Call:
@@ -117,6 +119,8 @@ class Tap:
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if torch.is_grad_enabled():
             known = isinstance(output, Tensor) and output.requires_grad
+            if len(self._outputs) == MOST:
+                self.forget()
             self._outputs.append((output, output._version) if known else (None, 0))
 
     def _branch(self, head: nn.Module, inputs: Any) -> Any:
