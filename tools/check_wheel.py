@@ -12,8 +12,11 @@ import pathlib, sys, gymnasium, mtlgym, mtlgym.agents, mtlgym.envs_config
 place = pathlib.Path(sys.argv[1])
 for module in (mtlgym, mtlgym.agents, mtlgym.envs_config):
     assert place in pathlib.Path(module.__file__).parents, module.__file__
-env = gymnasium.make("MTL-QM9-Mini-v0")
-assert env.reset(seed=0)[0] in env.observation_space
+from mtlgym.bench.table_files import tables
+assert tables()
+for id in ("MTL-QM9-Mini-v0", "MTL-Rooms-v0"):
+    env = gymnasium.make(id)
+    assert env.reset(seed=0)[0] in env.observation_space
 """
 
 
