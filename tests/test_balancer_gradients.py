@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from shared_models import build, jacobian, losses
+from torch import nn
 from torch.testing import assert_close
 
 from mtlgym.balancing import GRADIENT_METHODS, LOSS_METHODS, Balancer, gradient_method
@@ -346,5 +347,8 @@ def test_heads_that_are_not_one_a_task_are_refused():
     balancer = Balancer("mgda", shared=model.trunk, heads=list(model.heads), strategy="heads_loop")
     with pytest.raises(ValueError, match="`heads` must be one for each of the 2 tasks, not 3"):
         balancer.backward(losses(model, x)[:2])
+    Balancer("mgda", shared=model.trunk, heads=model.heads).backward(losses(model, x))
+    with pytest.raises(ValueError, match="`heads` must be a list of modules, one a task, not Seq"):
+        Balancer("mgda", shared=model.trunk, heads=nn.Sequential(model.heads[0]))
     with pytest.raises(ValueError, match="`heads` needs the module as `shared`"):
         Balancer("mgda", shared=list(model.trunk.parameters()), heads=list(model.heads))

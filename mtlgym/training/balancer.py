@@ -2,7 +2,7 @@
 
 import copy
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -51,7 +51,7 @@ class Balancer:
         method: str | Method | GradientMethod,
         *,
         shared: nn.Module | Iterable[nn.Parameter] | None = None,
-        heads: Sequence[nn.Module] | None = None,
+        heads: Iterable[nn.Module] | None = None,
         transform: str | None = None,
         steps_per_epoch: int | None = None,
         strategy: str = AUTO,
@@ -251,9 +251,11 @@ def _tap(shared: Any, heads: Any) -> Tap | None:
     if heads is not None:
         if not isinstance(shared, nn.Module):
             raise ValueError("`heads` needs the module as `shared`, not its parameters")
-        heads = list(heads) if isinstance(heads, Sequence | nn.ModuleList) else [heads]
-        if not all(isinstance(head, nn.Module) for head in heads):
-            raise ValueError(f"`heads` must be modules, one a task, not {heads!r}")
+        one = isinstance(heads, nn.Module) and not isinstance(heads, nn.ModuleList)
+        given = list(heads) if isinstance(heads, Iterable) and not one else [None]
+        if not all(isinstance(head, nn.Module) for head in given):
+            raise ValueError(f"`heads` must be a list of modules, one a task, not {heads!r}")
+        heads = given
     return Tap(shared, heads or ()) if isinstance(shared, nn.Module) else None
 
 
