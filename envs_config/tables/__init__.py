@@ -1,1 +1,0 @@
-"""One TOML file a published table."""
