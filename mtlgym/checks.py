@@ -30,6 +30,16 @@ def real(name: str, value: Any, least: float = -math.inf, *, open_end: bool = Fa
         raise ValueError(f"`{name}` must be a finite number{bound}, not {value!r}")
 
 
+def fraction(name: str, value: Any) -> None:
+    """Refuse what is not a number in [0, 1).
+
+    Raises:
+        ValueError: names the argument and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
+        raise ValueError(f"`{name}` must be a number of at least 0 and below 1, not {value!r}")
+
+
 def flag(name: str, value: Any) -> None:
     """Refuse what is neither True nor False.
 

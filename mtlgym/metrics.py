@@ -64,3 +64,18 @@ def delta_m(
         drop = (values[metric.key] - baseline[metric.key]) / baseline[metric.key]
         drops.append(-drop if metric.higher_is_better else drop)
     return 100.0 * sum(drops) / len(drops)
+
+
+def mean_score(values: Mapping[str, float], metrics: Sequence[Metric]) -> float:
+    """The mean over the tasks of the mean over a task's metrics.
+
+    Source: Wang et al. (ICLR 2019), section 3, for GLUE.
+
+    Raises:
+        KeyError: if a metric has no value.
+    """
+    tasks: dict[str, list[float]] = {}
+    for metric in metrics:
+        tasks.setdefault(metric.task, []).append(values[metric.key])
+    means = [sum(task) / len(task) for task in tasks.values()]
+    return sum(means) / len(means)

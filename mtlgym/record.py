@@ -19,7 +19,7 @@ class Record:
         epoch: the epoch, counted from 1, that the pending batch belongs to.
         progress: share of the budget that is used up, in [0, 1].
         lr: learning rate of the next optimizer step.
-        first_lr: learning rate at the start of the training.
+        first_lr: the learning rate that the scheduler's factors multiply.
         base_losses: mean losses over every batch of the base epoch (the paper's L_base), from that
             epoch's last batch on; None before.
         weights: the task weights of the decision that led here, None at the start.

@@ -31,13 +31,14 @@ class Episode:
     def __init__(self, problem: Problem, training: Training, settings: Settings, seed: int) -> None:
         """Build the model from the seed, in [0, 2^63); `start` looks at the first losses."""
         assert settings.transform is not None
-        self.learner = Learner(problem, training, seed, settings.transform)
+        joint = settings.interface == "weights"
+        self.learner = Learner(problem, training, seed, settings.transform, joint=joint)
         self.seed = seed
         self._problem = problem
         self._settings = settings
-        batches = self.learner.feed.batches
-        self.steps_per_epoch = sum(batches) if settings.interface == "tasks" else max(batches)
-        self.budget = training.steps or training.epochs * self.steps_per_epoch
+        self.steps_per_epoch = self.learner.steps_per_epoch
+        self.budget = self.learner.budget
+        self._first_lr = training.lr
         self._tracker = Tracker(len(problem.tasks), settings.base_epoch, self.steps_per_epoch)
 
     def start(self) -> Record:
@@ -49,8 +50,7 @@ class Episode:
             losses, failure = self.learner.look()
         if failure:
             losses = losses.new_zeros(losses.shape)
-        lr = self.learner.lr
-        self.record = Record(losses=losses, lr=lr, first_lr=lr, failure=failure)
+        self.record = Record(losses=losses, first_lr=self._first_lr, failure=failure)
         return self._note(self.record)
 
     def advance(self, decision: Decision) -> Record:
@@ -100,9 +100,7 @@ class Episode:
         return self.learner.learn_task(decision.task)
 
     def _look(self, decision: Decision, trained: Tensor) -> tuple[Tensor, str]:
-        epoch, into = divmod(self.learner.steps, self.steps_per_epoch)
-        if into == 0:
-            self.learner.end_epoch(epoch)
+        self.learner.end_step()
         if decision.task is None:
             return self.learner.look()
         losses = self.record.losses.clone()

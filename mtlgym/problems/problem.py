@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -26,6 +27,15 @@ class Split(Protocol):
 
     def batch(self, source: int, indices: NDArray[Any], seed: int) -> Batch:
         """The samples of these indices of a source; `seed` is all the chance there may be."""
+        ...
+
+
+@runtime_checkable
+class OrderedSplit(Split, Protocol):
+    """A split that says in which order an epoch goes through a source."""
+
+    def order(self, source: int, batch_size: int, rng: np.random.Generator) -> NDArray[Any]:
+        """A permutation of the source's samples; each `batch_size` of them make a batch."""
         ...
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mtlgym.problems.problem import Batch, Split
+from mtlgym.problems.problem import Batch, OrderedSplit, Split
 from mtlgym.training.randomness import ORDER, SAMPLES, derive
 from mtlgym.training.settings import Training
 
@@ -14,8 +14,9 @@ from mtlgym.training.settings import Training
 class Feed:
     """The batches of a split in training order: every source in a fresh permutation an epoch.
 
-    A source's k-th batch depends on (seed, source, k) alone, so a position in the data is one
-    number a source. An epoch's last batch is smaller where the size asks for it, or left out.
+    A split that is an `OrderedSplit` makes the permutations itself. A source's k-th batch depends
+    on (seed, source, k) alone, so a position in the data is one number a source. An epoch's last
+    batch is smaller where the size asks for it, or left out.
 
     Attributes:
         batches: batches in an epoch of each source.
@@ -53,11 +54,16 @@ class Feed:
         epoch, position = divmod(k, self.batches[source])
         if self._permutations.get(source, (-1,))[0] != epoch:
             rng = np.random.default_rng([self._seed, ORDER, source, epoch])
-            self._permutations[source] = epoch, rng.permutation(self._split.sizes[source])
+            self._permutations[source] = epoch, self._permutation(source, rng)
         start = position * self._batch_size
         indices = self._permutations[source][1][start : start + self._batch_size]
         seed = derive(self._seed, SAMPLES, source, k)
         return self._split.batch(source, indices, seed).to(self._device)
+
+    def _permutation(self, source: int, rng: np.random.Generator) -> NDArray[Any]:
+        if isinstance(self._split, OrderedSplit):
+            return self._split.order(source, self._batch_size, rng)
+        return rng.permutation(self._split.sizes[source])
 
     def _next(self, source: int) -> Batch:
         batch = self.batch(source, self.drawn[source])

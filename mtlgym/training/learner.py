@@ -14,7 +14,8 @@ from mtlgym.problems.problem import Batch, Problem
 from mtlgym.training.failure import UnsoundGradientError, blame, failed_losses, unsound
 from mtlgym.training.feed import Feed
 from mtlgym.training.randomness import FORWARD, MODEL, private_randomness
-from mtlgym.training.settings import SCHEDULERS, Training
+from mtlgym.training.schedulers import SCHEDULERS
+from mtlgym.training.settings import Training
 from mtlgym.training.update import Update
 from mtlgym.training.validation import Validation
 
@@ -30,11 +31,19 @@ class Learner:
         update: its optimizer and gradient method.
         feed: the training batches.
         steps: optimizer steps made so far.
+        steps_per_epoch: those in which the largest source is seen once or, where decisions choose
+            the task, as many as all sources have batches.
+        budget: optimizer steps in the whole training.
         validation: scores on the validation split.
     """
 
-    def __init__(self, problem: Problem, training: Training, seed: int, transform: str) -> None:
-        """Build the model and the optimizer; all chance comes from `seed`, in [0, 2^63)."""
+    def __init__(
+        self, problem: Problem, training: Training, seed: int, transform: str, *, joint: bool
+    ) -> None:
+        """Build the model and the optimizer; all chance comes from `seed`, in [0, 2^63).
+
+        `joint` says whether decisions weigh the tasks of a joint batch.
+        """
         self._problem = problem
         self._training = training
         self._seed = seed
@@ -47,11 +56,14 @@ class Learner:
             self.model, repeated=training.balance.aggregator is not None
         )
         self.update = Update(self.model, training, transform)
-        self._scheduler = SCHEDULERS[training.scheduler](self.update.optimizer)
         self._pending: tuple[Batch, Tensor] | None = None  # a batch and its losses, with a graph
         self._trained: tuple[Batch, Tensor] | None = None  # the last one and its weights
         self.feed = Feed(problem.splits["train"], training, seed)
-        self.validation = Validation(problem)
+        self.steps_per_epoch = (max if joint else sum)(self.feed.batches)
+        self.budget = training.steps or training.epochs * self.steps_per_epoch
+        self._schedule = SCHEDULERS[training.scheduler]
+        self._scheduler = self._schedule.make(self.update.optimizer, self.budget)
+        self.validation = Validation(problem, keep_best=training.keep_best)
         self.steps = 0
 
     @property
@@ -115,14 +127,21 @@ class Learner:
             tasks = range(len(self._problem.tasks))
             return torch.cat([self._forward(self.feed.peek(t), t).cpu() for t in tasks])
 
-    def end_epoch(self, epoch: int) -> None:
-        """Validate if this epoch, counted from 1, asks for it, and move the learning rate on."""
-        every = self._training.validate_every
-        if every and epoch % every == 0:
+    def end_step(self) -> None:
+        """Validate and move the learning rate on, as far as it is time to."""
+        if self._schedule.per_step:
+            self._scheduler.step()
+        steps, epochs = self._training.validate_steps, self._training.validate_every
+        if steps and self.steps % steps == 0:
+            self.validation.run(self.model)
+        epoch, into = divmod(self.steps, self.steps_per_epoch)
+        if into:
+            return
+        if epochs and not steps and epoch % epochs == 0:
             self.validation.run(self.model)
         if isinstance(self._scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             self._scheduler.step(self.validation.score)
-        else:
+        elif not self._schedule.per_step:
             self._scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class Update:
     Nothing that is not finite reaches the parameters or the optimizer's moments.
 
     Attributes:
-        optimizer: Adam.
+        optimizer: what moves the parameters.
         aggregation: the gradient method at work, None where gradients are added up.
         pending: with a fused optimizer, whether the last step was left out as its gradients were
             not sound: one number on the device, 1 if so; None once somebody has asked.
@@ -25,7 +25,7 @@ class Update:
 
     def __init__(self, model: nn.Module, training: Training, transform: str) -> None:
         """Set up for a model with the modules `trunk` and `heads`."""
-        self.optimizer = training.optimizer(model.parameters())
+        self.optimizer = training.make_optimizer(model.parameters())
         found = training.balance.aggregation(model)
         self.aggregation = found[0] if found else None
         self._tap = found[1] if found else None

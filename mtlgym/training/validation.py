@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mtlgym.lookup import lookup
-from mtlgym.metrics import delta_m
+from mtlgym.metrics import delta_m, mean_score
 from mtlgym.problems.problem import Problem
 
 
@@ -34,14 +34,16 @@ class Validation:
 
     Attributes:
         score: the last score, lower is better: Delta_m in percent where the problem has a
-            baseline, else the mean of its metrics, those where higher is better negated.
+            baseline, else the mean over tasks of a task's mean metric, negated where higher is
+            better.
         best_score: the lowest score so far, infinity before the first.
         values: the last validation's `task/metric` values.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        """Nothing is validated yet."""
+    def __init__(self, problem: Problem, *, keep_best: bool = True) -> None:
+        """Nothing is validated yet; `keep_best` says whether the best parameters are kept."""
         self._problem = problem
+        self._keep_best = keep_best
         self._best: dict[str, Any] | None = None
         self.score = float("inf")
         self.best_score = float("inf")
@@ -53,10 +55,11 @@ class Validation:
         self.score = self._score(self.values)
         if self.score < self.best_score:
             self.best_score = self.score
-            self._best = copy.deepcopy(model.state_dict())
+            if self._keep_best:
+                self._best = copy.deepcopy(model.state_dict())
 
     def best_model(self, model: nn.Module) -> nn.Module:
-        """A copy of the model with the parameters that validated best; itself before that."""
+        """A copy of the model with the parameters that validated best; itself if none are kept."""
         if self._best is None:
             return model
         best = copy.deepcopy(model)
@@ -67,8 +70,10 @@ class Validation:
         metrics, baseline = self._problem.metrics, self._problem.baseline
         if baseline is not None:
             return delta_m(values, baseline.values, metrics)
-        signed = [-values[m.key] if m.higher_is_better else values[m.key] for m in metrics]
-        return sum(signed) / len(signed)
+        return mean_score(
+            {m.key: -values[m.key] if m.higher_is_better else values[m.key] for m in metrics},
+            metrics,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs, not copied: the learner copies its whole state once."""

@@ -1,0 +1,63 @@
+"""How the learning rate changes in a training."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau, StepLR
+
+WARM_UP = 0.1  # of the budget
+
+
+def constant(optimizer: Optimizer, budget: int) -> LRScheduler:
+    """The same learning rate throughout."""
+    return LambdaLR(optimizer, lambda epoch: 1.0)
+
+
+def halve(optimizer: Optimizer, budget: int) -> LRScheduler:
+    """Half the learning rate after every 100 epochs, as published for NYUv2."""
+    return StepLR(optimizer, step_size=100, gamma=0.5)
+
+
+def linear(optimizer: Optimizer, budget: int) -> LRScheduler:
+    """Up from 0 over the budget's first tenth, then down to 0 at its end, in equal steps.
+
+    Source: Devlin et al. (NAACL 2019), appendix A; the share of the warm-up is that of their code
+    for fine-tuning.
+    """
+    rising = max(1, round(WARM_UP * budget))
+
+    def factor(step: int) -> float:
+        falling = (budget - step) / max(1, budget - rising)
+        return max(0.0, min((step + 1) / rising, falling))
+
+    return LambdaLR(optimizer, factor)
+
+
+def plateau(optimizer: Optimizer, budget: int) -> LRScheduler:
+    """0.7 of the learning rate (at least 1e-5) after 5 epochs without a better validation score.
+
+    As published for QM9.
+    """
+    return ReduceLROnPlateau(optimizer, factor=0.7, patience=5, min_lr=1e-5)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A way to change the learning rate.
+
+    Attributes:
+        make: `(optimizer, budget in optimizer steps) -> scheduler`.
+        per_step: whether it moves on after every optimizer step, not after every epoch.
+    """
+
+    make: Callable[[Optimizer, int], LRScheduler]
+    per_step: bool = False
+
+
+SCHEDULERS = {
+    "constant": Schedule(constant),
+    "halve": Schedule(halve),
+    "linear": Schedule(linear, per_step=True),
+    "plateau": Schedule(plateau),
+}
