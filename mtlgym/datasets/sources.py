@@ -82,6 +82,16 @@ DATASETS = {
         rendered=True,
         verify="mtlgym.datasets.nyuv2:verify",
     ),
+    "glue": Dataset(
+        name="glue",
+        files=("CoLA/train.tsv",),  # one task is enough: users name those that they have
+        remedy="Put there a folder a task with its train.tsv and dev.tsv, from "
+        "https://gluebenchmark.com/tasks, or the hub's tables (read by `mtlgym[glue]`): "
+        "hf download nyu-mll/glue --repo-type dataset --local-dir FOLDER.",
+        embedded="text_mix.json.gz",
+        others=(("*/train.tsv",), ("*/train-*.parquet",)),
+        verify="mtlgym.datasets.glue:verify",
+    ),
 }
 
 
@@ -156,11 +166,16 @@ def choose(data: str, name: str) -> Path | None:
 def embedded(name: str, folder: Path = EMBEDDED) -> tuple[dict[str, np.ndarray], Source]:
     """The arrays that ship with mtlgym in place of a data set, once their SHA-256 is checked.
 
-    Not for sets whose stand-in is `rendered`.
+    Not for sets whose stand-in is `rendered`, or is no file of arrays.
     """
-    path = folder / lookup(DATASETS, name, "data set").embedded
-    digest = _published(path)
+    path, digest = embedded_file(name, folder)
     return read_arrays(path, digest), Source(name, "embedded", path, digest)
+
+
+def embedded_file(name: str, folder: Path = EMBEDDED) -> tuple[Path, str]:
+    """The file that ships with mtlgym in place of a data set, and the SHA-256 that it must have."""
+    path = folder / lookup(DATASETS, name, "data set").embedded
+    return path, _published(path)
 
 
 def status(name: str, folder: Path = EMBEDDED) -> Status:

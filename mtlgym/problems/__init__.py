@@ -6,15 +6,16 @@ from pkgutil import resolve_name
 from typing import Any
 
 from mtlgym.lookup import lookup
-from mtlgym.problems.problem import Batch, Problem, Split
+from mtlgym.problems.problem import Batch, OrderedSplit, Problem, Split
 
 # Strings, so that a problem's libraries are imported only when it is built.
 PROBLEMS = {
+    "glue": "mtlgym.problems.glue:build",
     "nyuv2": "mtlgym.problems.nyuv2:build",
     "qm9": "mtlgym.problems.qm9:build",
 }
 
-__all__ = ["PROBLEMS", "Batch", "Problem", "Split", "build", "builder_options"]
+__all__ = ["PROBLEMS", "Batch", "OrderedSplit", "Problem", "Split", "build", "builder_options"]
 
 
 def builder_options(name: str) -> tuple[str, ...]:

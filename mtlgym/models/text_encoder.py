@@ -1,0 +1,194 @@
+"""Text encoders by transformers: pretrained ones, and small ones from scratch."""
+
+import copy
+import inspect
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import torch
+from tokenizers import BertWordPieceTokenizer
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers.utils import logging
+
+from mtlgym import checks
+
+BERT_BASE = "google-bert/bert-base-uncased"
+
+
+@dataclass(frozen=True, eq=False)
+class Tokeniser:
+    """Turns texts into tokens.
+
+    Attributes:
+        fast: a tokenizer of transformers' fast kind.
+    """
+
+    fast: Any
+
+    @property
+    def identity(self) -> str:
+        """What stands for all that decides how a text becomes tokens, but for the length."""
+        whole = json.loads(self.fast.backend_tokenizer.to_str())
+        # These two are left over from the last call.
+        return json.dumps({k: v for k, v in whole.items() if k not in ("padding", "truncation")})
+
+    def encode(
+        self, max_length: int, first: Sequence[str], second: Sequence[str] | None
+    ) -> tuple[Any, Any]:
+        """Token ids and types of each sample, cut to `max_length`, the longer text first."""
+        pairs = () if second is None else (list(second),)
+        found = self.fast(
+            list(first),
+            *pairs,
+            truncation="longest_first",
+            max_length=max_length,
+            return_token_type_ids=True,
+            return_attention_mask=False,
+        )
+        return found["input_ids"], found["token_type_ids"]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """An encoder and its tokeniser.
+
+    Attributes:
+        tokeniser: of the texts that it reads.
+        build: makes the module; parameters that are not pretrained are drawn from torch's default
+            generator.
+        width: length of a token's vector.
+    """
+
+    tokeniser: Tokeniser
+    build: Callable[[], nn.Module]
+    width: int
+
+
+def pretrained(name: str) -> Encoder:
+    """An encoder of a local folder, or of the Hugging Face hub (downloaded once, into its cache).
+
+    Raises:
+        OSError: if neither has it; says how to get it.
+        ValueError: if it has no fast tokenizer or gives no vector for each token.
+    """
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
+            model = AutoModel.from_pretrained(name, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"`encoder` {name!r} is not there: it must be a model's name on the Hugging Face hub, "
+            f"which needs a connection the first time (`hf download {name}`), or a local folder "
+            "with config.json, the weights and the tokenizer's files. "
+            f"transformers said: {str(error).splitlines()[0]}"
+        ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise ValueError(f"`encoder` {name!r} has no fast tokenizer")
+    if not hasattr(model.config, "hidden_size"):
+        raise ValueError(f"`encoder` {name!r} is no text encoder: it has no `hidden_size`")
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None  # only the first token's vector is used
+    # Dropout stays what the encoder's configuration says; train() turns it on.
+    build = partial(copy.deepcopy, model.train())
+    return Encoder(Tokeniser(tokenizer), build, int(model.config.hidden_size))
+
+
+def scratch(
+    vocabulary: tuple[str, ...], *, layers: int, width: int, attention_heads: int, max_length: int
+) -> Encoder:
+    """An untrained BERT over a lower-case WordPiece vocabulary.
+
+    Source: Devlin et al. (NAACL 2019); 12 layers of width 768 with 12 heads are BERT-base.
+
+    Args:
+        vocabulary: the pieces in the order of their ids, `[PAD]` the first.
+        layers: of the encoder.
+        width: of a token's vector; the feed-forward layers are four times as wide.
+        attention_heads: of a layer; they divide `width`.
+        max_length: tokens of the longest sample.
+
+    Raises:
+        ValueError: for a number below 1, or if the heads do not divide the width.
+    """
+    for name, value in (("layers", layers), ("width", width), ("attention_heads", attention_heads)):
+        checks.integer(name, value, least=1)
+    if width % attention_heads:
+        raise ValueError(
+            f"`width` must be a multiple of `attention_heads`, not {width} for {attention_heads}"
+        )
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=attention_heads,
+        intermediate_size=4 * width,
+        max_position_embeddings=max_length,
+    )
+    build = partial(BertModel, config, add_pooling_layer=False)
+    return Encoder(word_pieces(vocabulary), build, width)
+
+
+@cache  # so that the same vocabulary is the same tokeniser, whose tokens are made once
+def word_pieces(vocabulary: tuple[str, ...]) -> Tokeniser:
+    """BERT's lower-case WordPiece over this vocabulary."""
+    pieces = BertWordPieceTokenizer({piece: index for index, piece in enumerate(vocabulary)})
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=pieces._tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
+    return Tokeniser(fast)
+
+
+class FirstToken(nn.Module):
+    """The vector that an encoder ends with at a text's first token."""
+
+    def __init__(self, encoder: nn.Module, dropout: float) -> None:
+        """Take the encoder; `dropout` is the share of the vector that is dropped in training."""
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        self._typed = "token_type_ids" in inspect.signature(encoder.forward).parameters
+
+    def forward(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
+        """(samples, width) from (samples, tokens) each; `mask` is 1 where there is a token."""
+        typed = {"token_type_ids": types} if self._typed else {}
+        found = self.encoder(input_ids=ids, attention_mask=mask, **typed)
+        return self.dropout(found.last_hidden_state[:, 0])
+
+
+class TextModel(nn.Module):
+    """A shared encoder and one linear layer a task.
+
+    Source: Glover and Hokamp (2019), section 4.2.
+    """
+
+    def __init__(self, encoder: Encoder, outputs: Sequence[int], dropout: float) -> None:
+        """Take the encoder; `outputs` are the classes of each task, 1 for a score."""
+        super().__init__()
+        self.trunk = FirstToken(encoder.build(), dropout)
+        self.heads = nn.ModuleList(nn.Linear(encoder.width, size) for size in outputs)
+
+    def forward(self, ids: Tensor, mask: Tensor, types: Tensor, task: int) -> Tensor:
+        """The task's logits or scores, (samples, outputs)."""
+        return self.heads[task](self.trunk(ids, mask, types))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of transformers inside."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

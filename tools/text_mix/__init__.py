@@ -1,0 +1,1 @@
+"""How the embedded text tasks are made of VADER's ratings and of WordNet."""
