@@ -9,29 +9,36 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from gymnasium.utils.env_checker import check_env
-from stable_baselines3 import PPO, SAC
+from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import mtlgym
 from mtlgym.bench.check import CHECKS
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.presets import presets
+from mtlgym.problems import builder_options
 
 IDS = sorted(id for id in gym.registry if id.startswith("MTL-"))
-SMALL = [id for id in IDS if presets()[id].options.get("data") == "embedded"]
-
+TRAINING = [id for id in IDS if "problem" in presets()[id].options]
+SOURCED = [id for id in TRAINING if "data" in builder_options(presets()[id].options["problem"])]
+LARGE = [id for id in SOURCED if "data" not in presets()[id].options]  # of real data, if there
 
 # A published size at which one step takes seconds on a CPU, made small; its own size has a test.
+TEXTS = {"layers": 1, "width": 8, "attention_heads": 2, "max_length": 8}
 LIGHT: dict[str, Any] = {
+    "MTL-GLUE-v0": TEXTS,
     "MTL-NYUv2-v0": {"height": 24, "width": 32, "filters": [4, 8], "rooms": [8, 4, 4]},
     "MTL-Rooms-v0": {"height": 24, "width": 32, "filters": [4, 8], "rooms": [16, 4, 4]},
+    "MTL-TextMix-v0": TEXTS,
 }
 
 
 def make(id, **options):
     """The environment without the warning about embedded data, which has a test of its own."""
-    return gym.make(id, data="embedded", **LIGHT.get(id, {}), **options)
+    data: dict[str, Any] = {"data": "embedded"} if id in SOURCED else {}
+    return gym.make(id, **data, **LIGHT.get(id, {}), **options)
 
 
 def training(env) -> TrainingEnv:
@@ -60,26 +67,34 @@ def test_global_random_states_are_left_alone(id):
     env.action_space.seed(0)
     env.reset(seed=0)
     env.step(env.action_space.sample())
-    training(env).evaluate("val")
+    if id in TRAINING:
+        training(env).evaluate("val")
     env.close()
     assert repr(np_state) == repr(np.random.get_state())  # noqa: NPY002
     assert torch.equal(torch_state, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("id", SMALL)
-@pytest.mark.parametrize("algorithm", [SAC, PPO])
-def test_stable_baselines3_trains_on_the_id_unchanged(id, algorithm):
-    sizes = {"learning_starts": 4, "batch_size": 4} if algorithm is SAC else {"n_steps": 8}
-    if algorithm is PPO:
-        sizes["batch_size"] = 8
-    model = algorithm("MlpPolicy", make(id, batch_size=8, epochs=1), seed=0, device="cpu", **sizes)
+SIZES: dict[type, dict[str, Any]] = {
+    DQN: {"learning_starts": 4, "batch_size": 4, "train_freq": 1},
+    PPO: {"n_steps": 8, "batch_size": 8},
+    SAC: {"learning_starts": 4, "batch_size": 4},
+}
+
+
+@pytest.mark.parametrize("id", [id for id in IDS if id not in LARGE])
+@pytest.mark.parametrize("on_policy", [True, False])
+def test_stable_baselines3_trains_on_the_id_unchanged(id, on_policy):
+    env = make(id, **({"batch_size": 8, "epochs": 1} if id in TRAINING else {}))
+    off_policy = SAC if isinstance(env.action_space, Box) else DQN
+    algorithm = PPO if on_policy else off_policy
+    model = algorithm("MlpPolicy", env, seed=0, device="cpu", **SIZES[algorithm])
     before = [value.clone() for value in model.policy.parameters()]
     model.learn(10)
     after = model.policy.parameters()
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("id", [id for id in IDS if id not in SMALL])
+@pytest.mark.parametrize("id", LARGE)
 def test_real_data_that_are_not_there_fall_back_with_one_warning(id, tmp_path, monkeypatch):
     monkeypatch.setenv("MTLGYM_DATA", str(tmp_path))
     monkeypatch.setattr("mtlgym.datasets.sources.find_spec", lambda name: None)

@@ -1,0 +1,180 @@
+"""What a multi-task bandit is made of: its options, and the parameters that are drawn by them."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from mtlgym import checks
+from mtlgym.lookup import unknown
+
+REWARDS = ("prediction_gain", "improvement")
+MOST_STEPS = 2**53  # floats count exactly up to here
+MOST_ALPHA = 1e6  # shares within thousandths of each other; near 1e308 the draw overflows
+LEAST_SHARE = float(np.finfo(np.float64).tiny)  # so that no learning increment is infinite
+
+
+@dataclass(frozen=True, eq=False)
+class BanditOptions:
+    """The options of a multi-task bandit.
+
+    Attributes:
+        arms: number of arms, which stand for tasks.
+        steps: budget T of an episode, in pulls; the paper does not state it.
+        alpha: of the Dirichlet distribution of the oracle, in (0, 1e6].
+        oracle: the oracle itself, in place of a drawn one: `arms` positive shares that sum to 1; a
+            vector environment takes (num_envs, arms) too, a row an environment.
+        max_p: range that the largest scores MaxP are drawn from, within (0, 1].
+        forget: range that u is drawn from, at least 0: what an arm forgets in a step, as a share
+            of what it learns in a pull.
+        reward: `prediction_gain`, the pulled arm's score after less before the step, or
+            `improvement`, 1 less the score after it if that is higher than before, else 0.
+    """
+
+    arms: int = 8
+    steps: int = 10_000
+    alpha: float = 2.0
+    oracle: Any = None
+    max_p: Sequence[float] = (0.5, 1.0)
+    forget: Sequence[float] = (0.0, 0.01)
+    reward: str = "prediction_gain"
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no bandit; bring the oracle to a sum of 1."""
+        checks.integer("arms", self.arms, least=1)
+        checks.integer("steps", self.steps, least=1)
+        if self.steps > MOST_STEPS:
+            raise ValueError(f"`steps` must be at most {MOST_STEPS}, not {self.steps}")
+        checks.real("alpha", self.alpha, 0.0, open_end=True)
+        if self.alpha > MOST_ALPHA:
+            raise ValueError(f"`alpha` must be at most {MOST_ALPHA:g}, not {self.alpha!r}")
+        low, high = _ends("max_p", self.max_p)
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"`max_p` must have 0 < low <= high <= 1, not {self.max_p!r}")
+        low, high = _ends("forget", self.forget)
+        if not 0 <= low <= high:
+            raise ValueError(f"`forget` must have 0 <= low <= high, not {self.forget!r}")
+        if self.reward not in REWARDS:
+            raise ValueError(unknown(self.reward, REWARDS, "reward"))
+        if self.oracle is not None:
+            object.__setattr__(self, "oracle", _distributions(self.oracle, self.arms))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The arms' names."""
+        return tuple(f"arm{k}" for k in range(self.arms))
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The options in plain values; environments of equal ones continue each other's runs."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        oracle = None if self.oracle is None else self.oracle.tolist()
+        ranges = {name: [float(end) for end in plain[name]] for name in ("max_p", "forget")}
+        return {**plain, **ranges, "alpha": float(self.alpha), "oracle": oracle}
+
+    @property
+    def observation_space(self) -> spaces.Space[Any]:
+        """Scores when last pulled, shares of the budget since then, and progress."""
+        return spaces.Box(0.0, 1.0, (2 * self.arms + 1,), np.float32)
+
+
+def configure(options: Mapping[str, Any], rows: int | None = None) -> BanditOptions:
+    """The options of one bandit, or with `rows` of that many.
+
+    Raises:
+        ValueError: for an unknown option or a value that is not allowed; says what is.
+    """
+    known = [field.name for field in dataclasses.fields(BanditOptions)]
+    for option in options:
+        if option not in known:
+            raise ValueError(unknown(option, known, "option"))
+    made = BanditOptions(**options)
+    if made.oracle is not None and made.oracle.ndim == 2 and len(made.oracle) != rows:
+        wanted = "one row" if rows is None else f"one row, or one for each of {rows} environments"
+        raise ValueError(f"`oracle` must be {wanted}, not {len(made.oracle)} rows")
+    return made
+
+
+@dataclass(frozen=True, eq=False)
+class Bandit:
+    """The parameters of a bandit, or in a vector environment a row an environment.
+
+    The arrays, (arms,) or (num_envs, arms), are read-only.
+
+    Attributes:
+        oracle: shares of the budget that raise every score to its MaxP, were nothing forgotten.
+        max_p: MaxP, the largest scores.
+        learning_increment: LI = MaxP / (T oracle), what a pull adds to an arm's score.
+        forget_increment: FI = u LI, what every step takes from every score.
+    """
+
+    oracle: NDArray[np.float64]
+    max_p: NDArray[np.float64]
+    learning_increment: NDArray[np.float64]
+    forget_increment: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Close the arrays to writing; they are ours."""
+        for array in vars(self).values():
+            array.flags.writeable = False
+
+    def state_dict(self) -> dict[str, NDArray[np.float64]]:
+        """Copies of the parameters by name."""
+        return {name: array.copy() for name, array in vars(self).items()}
+
+
+def draw(options: BanditOptions, rng: np.random.Generator) -> NDArray[np.float64]:
+    """One bandit's MaxP, u and oracle, (3, arms), to be made a `Bandit` of by `build`.
+
+    The oracle comes last, so that a given one leaves what a seed draws for the others as it is.
+    """
+    low, high = options.max_p
+    max_p = np.minimum(rng.uniform(low, high, options.arms), high)  # may be rounded above it
+    least, most = options.forget
+    forgotten = rng.uniform(least, most, options.arms)
+    oracle = _normalised(rng.dirichlet(np.full(options.arms, options.alpha)))
+    return np.stack([max_p, forgotten, oracle])
+
+
+def build(options: BanditOptions, drawn: NDArray[np.float64]) -> Bandit:
+    """The bandit, or the rows of bandits, of what was drawn: (3, arms) or (num_envs, 3, arms)."""
+    max_p, forgotten, oracle = (drawn[..., part, :].copy() for part in range(3))
+    if options.oracle is not None:
+        oracle[:] = options.oracle
+    learning = max_p / (options.steps * oracle)
+    with np.errstate(over="ignore"):  # an increment that is infinite forgets everything
+        forgetting = forgotten * learning
+    return Bandit(oracle, max_p, learning, forgetting)
+
+
+def _ends(name: str, value: Any) -> tuple[float, float]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
+        raise ValueError(f"`{name}` must be two numbers, low and high, not {value!r}")
+    for end in value:
+        checks.real(name, end)
+    return value[0], value[1]
+
+
+def _distributions(value: Any, arms: int) -> NDArray[np.float64]:
+    """The rows of `oracle`, each brought to a sum of 1."""
+    try:
+        given = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        given = np.empty(0)
+    if given.ndim not in (1, 2) or given.shape[-1] != arms:
+        raise ValueError(f"`oracle` must be {arms} numbers, as `arms` is {arms}, not {value!r}")
+    sound = np.isfinite(given).all() and (given > 0).all()
+    if not (sound and np.allclose(given.sum(axis=-1), 1.0, rtol=0, atol=1e-6)):
+        raise ValueError(f"`oracle` must be positive shares that sum to 1, not {value!r}")
+    rows = [_normalised(row) for row in given.reshape(-1, arms)]
+    return np.reshape(rows, given.shape)
+
+
+def _normalised(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shares (arms,) with an exact sum as the divisor: the same alone and as a row of many."""
+    return np.maximum(shares / math.fsum(shares), LEAST_SHARE)

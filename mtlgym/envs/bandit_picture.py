@@ -1,0 +1,44 @@
+"""An episode of a bandit as a picture or as a table."""
+
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from mtlgym.envs.bandit_arms import Bandit
+from mtlgym.envs.bandit_history import BanditHistory
+from mtlgym.envs.bandit_scores import Scores
+
+
+def draw(history: BanditHistory, tasks: tuple[str, ...], step: int) -> NDArray[np.uint8]:
+    """The scores over the pulls up to this step, and their mean, (240, 320, 3)."""
+    figure = Figure(figsize=(3.2, 2.4), dpi=100, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    pulls = len(history.scores)
+    steps = np.arange(step - pulls + 1, step + 1)
+    scores = np.reshape(history.scores, (pulls, len(tasks)))
+    for task, curve in zip(tasks, scores.T, strict=True):
+        axes.plot(steps, curve, label=task, linewidth=0.8)
+    axes.plot(steps, scores.mean(axis=1), label="mean", color="black", linewidth=1.2)
+    axes.set(xlabel="step", ylabel="score", ylim=(0.0, 1.0))
+    if len(tasks) <= 10:  # more would hide the curves
+        axes.legend(fontsize="xx-small", ncols=3, loc="upper left")
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def table(history: BanditHistory, tasks: tuple[str, ...], bandit: Bandit, scores: Scores) -> str:
+    """The latest scores and, beside the oracle, each arm's share of the pulls so far."""
+    mean = scores.values()["mean_score"]
+    rows = Table("arm", "score", "oracle", "pulls", title=f"step {scores.step}, mean {mean:.4f}")
+    columns = (tasks, scores.arms, bandit.oracle, history.shares(len(tasks)))
+    for task, score, oracle, share in zip(*columns, strict=True):
+        rows.add_row(task, f"{score:.4f}", f"{oracle:.1%}", f"{share:.1%}")
+    text = io.StringIO()
+    Console(file=text, width=80).print(rows)
+    return text.getvalue()

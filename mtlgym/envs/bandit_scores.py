@@ -1,0 +1,136 @@
+"""The arithmetic of bandits: of one in plain floats, of many in arrays, the same bit by bit.
+
+For a few arms, Python's own numbers are faster than arrays. Both forms do the same operations in
+the same order, and add up over arms from the first to the last, as NumPy's own sums do not.
+"""
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlgym.envs.bandit_arms import Bandit
+
+
+class Scores:
+    """Where the episode of one bandit stands.
+
+    Attributes:
+        arms: the latest scores; a list that is never changed once it is there.
+        step: pulls so far.
+    """
+
+    def __init__(self, bandit: Bandit, budget: int) -> None:
+        """The start of an episode."""
+        self._rises = bandit.learning_increment.tolist()
+        self._tops = bandit.max_p.tolist()
+        self._falls = bandit.forget_increment.tolist()
+        self._budget = budget
+        self.arms, self.step = [0.0] * len(self._tops), 0
+        self._seen = [0.0] * len(self._tops)  # each arm's score after its last pull
+        self._pulled = [0] * len(self._tops)  # the step of each arm's last pull
+        self._gain = self._improvement = 0.0
+
+    def pull(self, arm: int) -> None:
+        """Pull an arm, then let all of them forget."""
+        before = self.arms[arm]
+        learnt = self.arms.copy()
+        learnt[arm] = min(before + self._rises[arm], self._tops[arm])
+        self.arms = [
+            score - fall if score > fall else 0.0
+            for score, fall in zip(learnt, self._falls, strict=True)
+        ]
+        after = self.arms[arm]
+        self._gain = after - before
+        self._improvement = 1.0 - after if after > before else 0.0
+        self.step += 1
+        self._seen[arm], self._pulled[arm] = after, self.step
+
+    def observe(self) -> NDArray[np.float32]:
+        """A fresh array of the observation, (2 arms + 1,)."""
+        step, budget = self.step, self._budget
+        since = [(step - pulled) / budget for pulled in self._pulled]
+        return np.array([*self._seen, *since, step / budget], np.float32)
+
+    def values(self) -> dict[str, Any]:
+        """A fresh info."""
+        return {
+            "score": np.array(self.arms),
+            "mean_score": reduce(add, self.arms) / len(self.arms),
+            "prediction_gain": self._gain,
+            "improvement": self._improvement,
+            "step": self.step,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a pull changes."""
+        return {
+            "arms": np.array(self.arms),
+            "seen": np.array(self._seen),
+            "pulled": np.array(self._pulled),
+            "last": [self.step, self._gain, self._improvement],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict` of this bandit."""
+        self.arms, self._seen = state["arms"].tolist(), state["seen"].tolist()
+        self._pulled = state["pulled"].tolist()
+        self.step, self._gain, self._improvement = state["last"]
+
+
+class ScoreRows:
+    """Where the episodes of many bandits stand, a row each."""
+
+    def __init__(self, rows: int, arms: int, budget: int) -> None:
+        """The start of all episodes."""
+        self._arms, self._budget = arms, budget
+        self._score = np.zeros((rows, arms))
+        self._since = np.zeros((rows, arms + 1))  # steps since each arm's pull, and the start
+        self._observed = np.zeros((rows, 2 * arms + 1), np.float32)
+        self._row = np.arange(rows)
+        self._first = self._row * arms  # of each row, in arrays (rows, arms) that are seen as flat
+        self._gain, self._improvement = np.zeros(rows), np.zeros(rows)
+
+    def pull(self, bandits: Bandit, arm: NDArray[np.int64]) -> None:
+        """Pull one arm of every row, (rows,), then let all of them forget."""
+        at = self._first + arm
+        score, flat = self._score, self._score.reshape(-1)
+        before = flat[at]
+        learnt = before + bandits.learning_increment.reshape(-1)[at]
+        flat[at] = np.minimum(learnt, bandits.max_p.reshape(-1)[at])
+        np.subtract(score, bandits.forget_increment, out=score)
+        np.maximum(score, 0.0, out=score)
+        after = flat[at]
+        self._gain = after - before
+        self._improvement = (1.0 - after) * (after > before)
+        self._since += 1.0
+        self._since[self._row, arm] = 0.0
+        self._observed[self._row, arm] = after
+
+    def over(self) -> NDArray[np.bool_]:
+        """A fresh mask of the rows whose budget is used up."""
+        return self._since[:, -1] == self._budget
+
+    def clear(self, rows: NDArray[np.bool_]) -> None:
+        """Start the episodes of these rows anew."""
+        for array in (self._score, self._since, self._observed, self._gain, self._improvement):
+            array[rows] = 0.0
+
+    def observe(self) -> NDArray[np.float32]:
+        """A fresh array of all observations, (rows, 2 arms + 1)."""
+        self._observed[:, self._arms :] = self._since / self._budget
+        return self._observed.copy()
+
+    def values(self) -> dict[str, NDArray[Any]]:
+        """Fresh arrays of what the rows' infos hold."""
+        total = reduce(np.add, self._score.T)  # from the first arm to the last
+        return {
+            "score": self._score.copy(),
+            "mean_score": total / self._arms,
+            "prediction_gain": self._gain.copy(),
+            "improvement": self._improvement.copy(),
+            "step": self._since[:, -1].astype(np.int64),
+        }
