@@ -1,0 +1,200 @@
+"""The counterfactual policy: a fixed choice among tasks, improved from logged decisions."""
+
+import os
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from mtlgym import checks
+from mtlgym.agents import choice, policy_search
+from mtlgym.agents.estimators import distribution
+from mtlgym.agents.logged_sums import LoggedSums
+from mtlgym.agents.streams import generator
+
+
+@dataclass(eq=False)
+class Counterfactual:
+    """Choose tasks from a fixed distribution, and between trainings find a better one offline.
+
+    At an episode's end, `rounds` times, the policy becomes the one of the highest value, estimated
+    from the decisions so far, plus `entropy` times its entropy, as `policy_search.improve` finds
+    it. Then it stays. While an arm was never tried, the improvement waits for a later episode.
+
+    All episodes' decisions are pooled, each with the probability that it was made with. With those
+    of the last alone the policies swing: tasks that one neglects score low and so earn much there,
+    and the next neglects the others.
+
+    Source: Glover, Hokamp (2019), https://arxiv.org/abs/1907.06214, sections 3.3 and 4.1.
+    Differs from it in that it says which decisions are pooled, which the text leaves open.
+
+    Attributes:
+        observation_space: any; what is observed is not used.
+        action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for as many environments,
+            each of which then has a policy of its own.
+        seed: start of its generator; None takes fresh entropy.
+        rounds: improvements to make; 2 on the paper's bandit, 1 on GLUE, 0 leaves the policy.
+        entropy: lambda, in the reward's unit per nat, at least 0; the paper chose .2 on the bandit
+            and .15 on GLUE.
+        estimator: "wis", the paper's, "ips" or "snips".
+        population: points that CMA-ES tries in an iteration, at least 4.
+        iterations: of CMA-ES, at most; 20 on the paper's bandit, 50 on GLUE.
+        pool: whether to take all episodes' decisions, or only those since the last improvement.
+        start: probabilities of the arms to start with, each above 0; None for equal ones.
+        log: path of an `OffPolicyLog`, or a list, to fit to at first and pool with the episodes.
+
+    Raises:
+        OSError: if a log cannot be read.
+        ValueError: for another action space, a setting out of its range, or a log of other arms.
+    """
+
+    observation_space: spaces.Space
+    action_space: spaces.Space
+    _: KW_ONLY
+    seed: int | None = None
+    rounds: int = 2
+    entropy: float = 0.2
+    estimator: str = "wis"
+    population: int = 64
+    iterations: int = 20
+    pool: bool = True
+    start: Any = None
+    log: Any = None
+
+    def __post_init__(self) -> None:
+        """Check the settings, and fit the policy to the log."""
+        self._arms = choice.read(self.action_space, "Counterfactual")
+        policy_search.check(self.entropy, self.estimator, self.population, self.iterations)
+        checks.integer("rounds", self.rounds, 0)
+        checks.flag("pool", self.pool)
+        rows, arms = self._arms.shape
+        begun = distribution("start", self.start, arms)
+        if not np.all(begun > 0):
+            raise ValueError(f"`start` must be above 0 for each arm, not {self.start!r}")
+        self.start = begun.tolist()
+        self._rng = generator(self.seed)
+        self._probabilities = np.tile(begun, (rows, 1))
+        self._sums = LoggedSums(arms, rows=rows)
+        self._improvements = np.zeros(rows, np.int64)
+        self._resetting = np.zeros(rows, np.bool_)
+        if self.log is not None:
+            paths = self.log if isinstance(self.log, list | tuple) else [self.log]
+            self.log = [os.fspath(path) for path in paths]
+            logged = LoggedSums.of(self.log)
+            self.fit(logged)
+            if self.pool:
+                self._sums.moments += logged.moments[:, None]
+                self._sums.count += logged.count
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """A copy of the policy; (arms,), or (rows, arms)."""
+        return self._arms.public(self._probabilities)
+
+    @property
+    def improvements(self) -> int | NDArray[np.int64]:
+        """Rounds of improvement made so far; (rows,) for several environments."""
+        return int(self._improvements[0]) if self._arms.rows is None else self._improvements.copy()
+
+    @property
+    def practice(self) -> int:
+        """Episodes that it needs, at least, until its policy is final."""
+        return int(self.rounds - self._improvements.min())
+
+    def act(self, observation: Any, info: dict[str, Any]) -> Any:
+        """A task drawn from the policy; an int, or (rows,)."""
+        return self._arms.action(choice.draw(self._probabilities, self._rng))
+
+    def learn(
+        self,
+        observation: Any,
+        action: Any,
+        reward: Any,
+        next_observation: Any,
+        terminated: Any,
+        truncated: Any,
+        info: dict[str, Any],
+    ) -> None:
+        """Keep the decision, and improve the policy where an episode ended and a round is left.
+
+        Of a row whose episode has ended, the next decision is not kept: a vector environment
+        resets the row in that step, unless it did so before, and then one decision is no loss.
+
+        Raises:
+            ValueError: for what is no arm, or a reward that is not finite; nothing is changed then.
+        """
+        if self.practice == 0:
+            return
+        chosen, rewards = self._arms.chosen(action), self._arms.rewards(reward)
+        propensities = self._probabilities[np.arange(len(chosen)), chosen]
+        self._sums.add_checked(chosen, propensities, rewards, ~self._resetting)
+        ended = np.atleast_1d(np.logical_or(terminated, truncated))
+        self._resetting = ended & (self._arms.rows is not None)
+        for row in np.flatnonzero(ended).tolist():
+            self._finish(row)
+
+    def fit(self, log: Any) -> None:
+        """Make the policy the best one for logged decisions; the rounds left are not touched.
+
+        Args:
+            log: the sums over their decisions, or what `LoggedSums.of` takes.
+
+        Raises:
+            OSError: if a log cannot be read.
+            ValueError: for a damaged log, one of other arms, or one that leaves an arm untried.
+        """
+        sums = log if isinstance(log, LoggedSums) else LoggedSums.of(log)
+        rows, arms = self._arms.shape
+        if sums.rewards.shape != (arms,):
+            raise ValueError(
+                f"`log` must be of {arms} arms, as the action space, not of {sums.rewards.shape}"
+            )
+        self._probabilities = np.array([self._best(sums, row) for row in range(rows)])
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that a run changes: policy, sums, rounds made and generator."""
+        return {
+            "settings": choice.settings(self, self._arms),
+            "rng": self._rng.bit_generator.state,
+            "probabilities": self._probabilities.copy(),
+            "moments": self._sums.moments.copy(),
+            "count": self._sums.count.copy(),
+            "improvements": self._improvements.copy(),
+            "resetting": self._resetting.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue bit for bit from what `state_dict` returned.
+
+        Raises:
+            ValueError: for the state of an agent with other arms or settings.
+        """
+        choice.check_state(state, self, self._arms)
+        self._rng.bit_generator.state = state["rng"]
+        self._probabilities = np.array(state["probabilities"])
+        self._sums.moments, self._sums.count = np.array(state["moments"]), np.array(state["count"])
+        self._improvements = np.array(state["improvements"])
+        self._resetting = np.array(state["resetting"])
+
+    def _finish(self, row: int) -> None:
+        """Improve that row's policy, if a round is left and every arm was tried."""
+        if self._improvements[row] == self.rounds or self._sums.untried[row].any():
+            return
+        self._probabilities[row] = self._best(self._sums.row(row), row)
+        self._improvements[row] += 1
+        if not self.pool:
+            self._sums.clear(row)
+
+    def _best(self, sums: LoggedSums, row: int) -> NDArray[np.float64]:
+        """The best policy for these sums, searched from that row's."""
+        return policy_search.improve(
+            sums,
+            rng=self._rng,
+            entropy=self.entropy,
+            estimator=self.estimator,
+            population=self.population,
+            iterations=self.iterations,
+            start=self._probabilities[row],
+        )
