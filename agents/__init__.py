@@ -14,16 +14,35 @@ from mtlgym.lookup import unknown
 
 AGENTS = {
     "balancing": "mtlgym.agents.balancing_policy:BalancingPolicy",
+    "counterfactual": "mtlgym.agents.counterfactual:Counterfactual",
+    "exp3": "mtlgym.agents.exp3:Exp3",
+    "exp3s": "mtlgym.agents.exp3s:Exp3S",
     "igbv2": "mtlgym.agents.igbv2:IGBv2",
+    "oracle": "mtlgym.agents.fixed:Oracle",
+    "resting": "mtlgym.agents.resting:Resting",
+    "sliding_window_ucb": "mtlgym.agents.ucb:SlidingWindowUCB",
+    "task_size": "mtlgym.agents.fixed:TaskSize",
+    "thompson": "mtlgym.agents.thompson:ThompsonSampling",
+    "ucb1": "mtlgym.agents.ucb:UCB1",
     "uniform": "mtlgym.agents.uniform:UniformRandom",
 }
 # What a training environment has to be like for an agent to act as published.
 OPTIONS: dict[str, dict[str, Any]] = {
     "balancing": {"actions": "weights", "transform": "log"},
+    "counterfactual": {"reward": "improvement"},
+    "exp3": {"reward": "prediction_gain"},
+    "exp3s": {"reward": "prediction_gain"},
     "igbv2": {"actions": "weights", "transform": "log"},
+    "oracle": {},
+    "resting": {"reward": "prediction_gain"},
+    "sliding_window_ucb": {"reward": "prediction_gain"},
+    "task_size": {},
+    "thompson": {"reward": "prediction_gain"},
+    "ucb1": {"reward": "prediction_gain"},
     "uniform": {},
 }
-_CLASSES = {path.partition(":")[2]: path for path in AGENTS.values()}
+_NOT_AGENTS = ("mtlgym.agents.off_policy_log:OffPolicyLog",)
+_CLASSES = {path.partition(":")[2]: path for path in (*AGENTS.values(), *_NOT_AGENTS)}
 
 
 @runtime_checkable

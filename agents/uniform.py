@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
-from mtlgym.agents import actions
+from mtlgym.agents import actions, choice
 from mtlgym.agents.streams import generator
 
 
@@ -14,9 +15,6 @@ class UniformRandom:
 
     Tasks are equally likely; task weights are uniform on the simplex of non-negative weights that
     sum to n, n Dirichlet(1, ..., 1); logits are uniform in the box [-1, 1]^n.
-
-    Attributes:
-        probabilities: of the tasks, (tasks,); None where a decision is not a task.
     """
 
     def __init__(
@@ -30,38 +28,54 @@ class UniformRandom:
 
         Args:
             observation_space: any; not looked at.
-            action_space: of weights, logits or tasks.
+            action_space: of weights, logits or tasks; or `MultiDiscrete([tasks] * rows)`, of a
+                vector of environments.
             seed: start of its generator; None takes fresh entropy.
 
         Raises:
             ValueError: for another kind of action space.
         """
-        self._kind = actions.kind(action_space, "UniformRandom", ("weights", "logits", "tasks"))
-        self._tasks = actions.tasks(action_space)
+        if isinstance(action_space, spaces.Discrete | spaces.MultiDiscrete):
+            self._kind, self._arms = "tasks", choice.read(action_space, "UniformRandom")
+        else:
+            self._kind = actions.kind(action_space, "UniformRandom", ("weights", "logits", "tasks"))
+            self._arms = choice.Arms(actions.tasks(action_space), None)
         self._rng = generator(seed)
-        choice = self._kind == "tasks"
-        self.probabilities = np.full(self._tasks, 1 / self._tasks) if choice else None
 
-    def act(self, observation: np.ndarray, info: dict[str, Any]) -> np.ndarray | int:
-        """A task as an int, or float32 weights or logits, (tasks,)."""
+    @property
+    def probabilities(self) -> NDArray[np.float64] | None:
+        """Of the tasks, (tasks,) or (rows, tasks); None where a decision is not a task."""
+        if self._kind != "tasks":
+            return None
+        return self._arms.public(np.full(self._arms.shape, 1 / self._arms.count))
+
+    def act(self, observation: Any, info: dict[str, Any]) -> Any:
+        """A task, an int, or one for each row, (rows,); or float32 weights or logits, (tasks,)."""
+        rows, tasks = self._arms.shape
         if self._kind == "tasks":
-            return int(self._rng.integers(self._tasks))
+            return self._arms.action(self._rng.integers(tasks, size=rows))
         if self._kind == "weights":
-            weights = self._tasks * self._rng.dirichlet(np.ones(self._tasks))
-            return weights.astype(np.float32)
-        return self._rng.uniform(-1, 1, self._tasks).astype(np.float32)
+            return (tasks * self._rng.dirichlet(np.ones(tasks))).astype(np.float32)
+        return self._rng.uniform(-1, 1, tasks).astype(np.float32)
 
     def learn(
         self,
-        observation: np.ndarray,
-        action: np.ndarray | int,
-        reward: float,
-        next_observation: np.ndarray,
-        terminated: bool,
-        truncated: bool,
+        observation: Any,
+        action: Any,
+        reward: Any,
+        next_observation: Any,
+        terminated: Any,
+        truncated: Any,
         info: dict[str, Any],
     ) -> None:
-        """Learn nothing."""
+        """Learn nothing.
+
+        Raises:
+            ValueError: for a reward that is not finite, or an action that is no task.
+        """
+        self._arms.rewards(reward)
+        if self._kind == "tasks":
+            self._arms.chosen(action)
 
     def state_dict(self) -> dict[str, Any]:
         """The generator's state, in plain Python values."""

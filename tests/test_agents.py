@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from choices import NOT_ARMS, Bernoulli
 from decay import Decay, Run
 from gymnasium import spaces
 
@@ -31,16 +32,40 @@ def learn(agent, info, terminated=False, truncated=False):
     agent.learn(losses, losses, 0.0, losses, terminated, truncated, info)
 
 
+def world(name):
+    """An environment whose actions the agent takes."""
+    return Decay() if name in NOT_ARMS else Bernoulli()
+
+
 @pytest.mark.parametrize("name", agents.AGENTS)
 def test_agent_is_made_by_name_acts_and_continues_from_its_state(name):
-    first, env = agents.make(name, LOSSES, LOSSES, seed=3), Decay()
+    env = world(name)
+    first = agents.make(name, env.observation_space, env.action_space, seed=3)
     assert isinstance(first, agents.Agent)
     assert env.action_space.contains(Run(first, env).go(25)[0])
     state = first.state_dict()
-    second = agents.make(name, LOSSES, LOSSES, seed=4)
+    second = agents.make(name, env.observation_space, env.action_space, seed=4)
     second.load_state_dict(state)
-    expected = Run(first, Decay()).go(15)
-    np.testing.assert_array_equal(Run(second, Decay()).go(15), expected)
+    expected = Run(first, world(name)).go(15)
+    np.testing.assert_array_equal(Run(second, world(name)).go(15), expected)
+
+
+@pytest.mark.parametrize("name", agents.AGENTS)
+def test_agent_says_what_the_environment_must_be_like(name):
+    assert agents.environment_options(name) == agents.OPTIONS[name]
+
+
+@pytest.mark.parametrize("name", sorted(agents.AGENTS.keys() - {*NOT_ARMS, "uniform"}))
+def test_agent_that_chooses_arms_refuses_other_spaces(name):
+    wrong = (
+        LOSSES,
+        spaces.Discrete(3, start=1),
+        spaces.MultiDiscrete([3, 4]),
+        spaces.MultiDiscrete(np.array([[3, 3]])),
+    )
+    for space in wrong:
+        with pytest.raises(ValueError, match="`action_space` is"):
+            agents.make(name, LOSSES, space)
 
 
 def test_unknown_agents_get_a_suggestion():
@@ -89,6 +114,16 @@ def test_uniform_probabilities_are_of_tasks_only():
     chosen = agents.UniformRandom(LOSSES, spaces.Discrete(4), seed=0)
     np.testing.assert_array_equal(chosen.probabilities, [0.25] * 4)
     assert agents.UniformRandom(LOSSES, LOSSES).probabilities is None
+
+
+def test_uniform_draws_tasks_for_each_row_of_a_vector():
+    space = spaces.MultiDiscrete([4] * 5)
+    agent = agents.UniformRandom(LOSSES, space, seed=0)
+    drawn = np.stack([agent.act(LOSSES.sample(), {}) for _ in range(4000)])
+    assert all(space.contains(action) for action in drawn[:10])
+    counts = (drawn[..., None] == np.arange(4)).mean(0)  # (rows, tasks)
+    np.testing.assert_allclose(counts, agent.probabilities, atol=0.04)
+    assert agent.probabilities.shape == (5, 4)
 
 
 def test_balancing_policy_gives_the_weights_of_its_method():

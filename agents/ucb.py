@@ -1,0 +1,196 @@
+"""Upper confidence bounds: choose the arm that may be the best one."""
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from mtlgym import checks
+from mtlgym.agents import choice
+from mtlgym.agents.window import Window
+
+
+@dataclass(eq=False)
+class UCB1:
+    """Choose the arm of the largest mean reward plus a bonus for arms that were seldom pulled.
+
+    mean_k + c sqrt(2 ln t / n_k), with n_k pulls of arm k among t in all. Each arm is pulled once
+    before, and of equal arms the first is taken. A new episode does not start it afresh. Rewards
+    past 1e300 in size count as 1e300.
+
+    Source: Auer, Cesa-Bianchi, Fischer, "Finite-time analysis of the multiarmed bandit problem"
+    (Machine Learning 47, 2002), figure 1.
+    Differs from it in that rewards outside [0, 1] are taken too; `c` is then to be their range.
+
+    Attributes:
+        observation_space: any; what is observed is not used.
+        action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for as many bandits.
+        seed: taken as any agent does, and not used: nothing is drawn.
+        c: weight of the bonus, in the reward's unit, at least 0.
+
+    Raises:
+        ValueError: for another action space, or a setting out of its range.
+    """
+
+    observation_space: spaces.Space
+    action_space: spaces.Space
+    _: KW_ONLY
+    seed: int | None = None
+    c: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the settings and start without pulls."""
+        self._arms = choice.read(self.action_space, "UCB1")
+        checks.real("c", self.c, 0.0)
+        self._pulls = np.zeros(self._arms.shape)
+        self._means = np.zeros(self._arms.shape)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """1 for the arm that `act` chooses, 0 for the others; (arms,) or (rows, arms)."""
+        return self._arms.one_hot(self._choose())
+
+    def act(self, observation: Any, info: dict[str, Any]) -> Any:
+        """The arm to pull, an int, or one for each row, (rows,)."""
+        return self._arms.action(self._choose())
+
+    def learn(
+        self,
+        observation: Any,
+        action: Any,
+        reward: Any,
+        next_observation: Any,
+        terminated: Any,
+        truncated: Any,
+        info: dict[str, Any],
+    ) -> None:
+        """Take in the reward of the action, or those of each row, (rows,).
+
+        Raises:
+            ValueError: for an action that is no arm, or a reward that is not finite.
+        """
+        chosen, rewards = self._arms.chosen(action), self._arms.rewards(reward)
+        place = np.arange(len(chosen)), chosen
+        self._pulls[place] += 1
+        self._means[place] += (rewards - self._means[place]) / self._pulls[place]
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that a run changes."""
+        return {
+            "settings": choice.settings(self, self._arms),
+            "pulls": self._pulls.copy(),
+            "means": self._means.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue, bit for bit, from what `state_dict` returned.
+
+        Raises:
+            ValueError: for the state of an agent with other arms or settings.
+        """
+        choice.check_state(state, self, self._arms)
+        self._pulls, self._means = state["pulls"].copy(), state["means"].copy()
+
+    def _choose(self) -> NDArray[np.int64]:
+        steps = max(1.0, float(self._pulls[0].sum()))  # the same in each row
+        return _highest(self._means, self._pulls, self.c * math.sqrt(2 * math.log(steps)))
+
+
+@dataclass(eq=False)
+class SlidingWindowUCB:
+    """Choose by upper confidence bounds of the last pulls alone, so that changes are followed.
+
+    mean_k + c sqrt(xi ln min(t, window) / n_k), with mean and number n_k of arm k's pulls among
+    the last `window` of the t in all. An arm without any among them comes first, and of equal arms
+    the first is taken. A new episode does not start it afresh. Rewards past 1e300 in size count as
+    1e300.
+
+    Source: Garivier, Moulines, "On upper-confidence bound policies for switching bandit problems"
+    (ALT 2011), https://arxiv.org/abs/0805.3415, SW-UCB; c is their B, the rewards' upper bound.
+
+    Attributes:
+        observation_space: any; what is observed is not used.
+        action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for as many bandits.
+        seed: taken as any agent does, and not used: nothing is drawn.
+        window: pulls that count, their tau.
+        xi: weight of the bonus under the root, at least 0; their proof needs more than 1 / 2.
+        c: weight of the bonus, in the reward's unit, at least 0.
+
+    Raises:
+        ValueError: for another action space, or a setting out of its range.
+    """
+
+    observation_space: spaces.Space
+    action_space: spaces.Space
+    _: KW_ONLY
+    seed: int | None = None
+    window: int = 1000
+    xi: float = 0.6
+    c: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the settings and start without pulls."""
+        self._arms = choice.read(self.action_space, "SlidingWindowUCB")
+        checks.integer("window", self.window, least=1)
+        checks.real("xi", self.xi, 0.0)
+        checks.real("c", self.c, 0.0)
+        self._recent = Window(*self._arms.shape, self.window)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """1 for the arm that `act` chooses, 0 for the others; (arms,) or (rows, arms)."""
+        return self._arms.one_hot(self._choose())
+
+    def act(self, observation: Any, info: dict[str, Any]) -> Any:
+        """The arm to pull, an int, or one for each row, (rows,)."""
+        return self._arms.action(self._choose())
+
+    def learn(
+        self,
+        observation: Any,
+        action: Any,
+        reward: Any,
+        next_observation: Any,
+        terminated: Any,
+        truncated: Any,
+        info: dict[str, Any],
+    ) -> None:
+        """Take in the reward of the action, or those of each row, (rows,).
+
+        Raises:
+            ValueError: for an action that is no arm, or a reward that is not finite.
+        """
+        self._recent.add(self._arms.chosen(action), self._arms.rewards(reward))
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that a run changes."""
+        return {
+            "settings": choice.settings(self, self._arms),
+            "recent": self._recent.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue, bit for bit, from what `state_dict` returned.
+
+        Raises:
+            ValueError: for the state of an agent with other arms or settings.
+        """
+        choice.check_state(state, self, self._arms)
+        self._recent.load_state_dict(state["recent"])
+
+    def _choose(self) -> NDArray[np.int64]:
+        recent = self._recent
+        means = recent.sums / np.maximum(recent.pulls, 1)
+        steps = max(1, min(recent.seen, recent.size))
+        return _highest(means, recent.pulls, self.c * math.sqrt(self.xi * math.log(steps)))
+
+
+def _highest(
+    means: NDArray[np.float64], pulls: NDArray[np.float64], width: float
+) -> NDArray[np.int64]:
+    """The first arm of each row with the highest mean + width / sqrt(pulls), infinite for none."""
+    bounds = means + width / np.sqrt(np.maximum(pulls, 1))
+    return np.where(pulls > 0, bounds, np.inf).argmax(axis=1)
