@@ -14,6 +14,7 @@ from rich.table import Table
 
 from mtlgym import checks
 from mtlgym.bench.command import FAILED, bench, console
+from mtlgym.bench.figures import figures
 from mtlgym.bench.options import Options, parse_options
 from mtlgym.bench.table_files import tables
 from mtlgym.datasets import audit, sources
@@ -26,11 +27,14 @@ def list_ids() -> int:
     """List the environments, and the published tables that `mtlgym bench --preset` runs."""
     table = Table("id", "data", "what it is")
     for each in presets().values():
-        table.add_row(each.id, each.options.get("data", "auto"), each.title)
+        data = each.options.get("data", "auto") if "problem" in each.options else "synthetic"
+        table.add_row(each.id, data, each.title)
     console.print(table)
     table = Table("preset", "id", "what it reproduces")
-    for published in tables().values():
-        table.add_row(published.name, published.env, published.title)
+    shown = [(each.name, each.env, each.title) for each in tables().values()]
+    shown += [(each.name, each.env, each.title) for each in figures().values()]
+    for row in shown:
+        table.add_row(*row)
     console.print(table)
     return 0
 

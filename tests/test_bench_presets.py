@@ -20,9 +20,11 @@ ROOMS: dict[str, Any] = {
     "batch_size": 2,
 }
 MOLECULES: dict[str, Any] = {"dim": 4, "edge_hidden": 2, "batch_size": 8}
+TEXTS: dict[str, Any] = {"layers": 1, "width": 8, "attention_heads": 1, "batch_size": 2}
 TINY: dict[str, dict[str, Any]] = {
     "MTL-Rooms-v0": ROOMS | {"steps": 2},
     "MTL-QM9-Mini-v0": MOLECULES | {"steps": 2},
+    "MTL-TextMix-v0": TEXTS | {"steps": 2},
 }
 ROWS = [(each.name, row.label) for each in tables().values() for row in each.rows]
 
@@ -74,6 +76,11 @@ def test_every_row_makes_an_environment_and_its_agent_steps(name, label):
 def test_published_figures_are_the_paper_s(name, label, delta_m, time):
     row = next(row for row in table(name).rows if row.label == label)
     assert row.published == {"delta_m": delta_m, "T": time}
+
+
+def test_the_published_scores_on_glue_are_the_paper_s():
+    rows = {row.label: row.published["score"] for row in table("glue-table1").rows}
+    assert rows == {"Random": 79.1, "Task size": 74.9, "Exp3.S": 78.9, "Counterfactual": 80.5}
 
 
 @pytest.mark.parametrize(("name", "count"), [("igb-table1", 21), ("igb-table2", 11)])

@@ -85,16 +85,22 @@ def run_cells(places: Sequence[Place], checkpoint_every: int, jobs: int) -> list
     """The cells' results in order; with more than one job, in worker processes of one thread."""
     checks.integer("jobs", jobs, least=1)
     if jobs == 1:
-        return [with_progress(cell, folder, checkpoint_every) for cell, folder in places]
+        order = sorted(range(len(places)), key=lambda index: bool(places[index][0].log_of))
+        run = {index: with_progress(*places[index], checkpoint_every) for index in order}
+        return [run[index] for index in range(len(places))]
     spawn = multiprocessing.get_context("spawn")
+    results: dict[int, dict[str, Any]] = {}
     with ProcessPoolExecutor(jobs, spawn, torch.set_num_threads, (1,)) as pool:
-        futures = [
-            pool.submit(run_cell, cell, folder, checkpoint_every=checkpoint_every)
-            for cell, folder in places
-        ]
-        for _ in tqdm(as_completed(futures), total=len(futures), unit="run", dynamic_ncols=True):
-            pass
-        return [future.result() for future in futures]
+        for waits in (False, True):  # cells that learn from another's decisions come after it
+            futures = {
+                pool.submit(run_cell, cell, folder, checkpoint_every=checkpoint_every): index
+                for index, (cell, folder) in enumerate(places)
+                if bool(cell.log_of) == waits
+            }
+            done = as_completed(futures)
+            for future in tqdm(done, total=len(futures), unit="run", dynamic_ncols=True):
+                results[futures[future]] = future.result()
+    return [results[index] for index in range(len(places))]
 
 
 def with_progress(cell: Cell, folder: Path, checkpoint_every: int) -> dict[str, Any]:
@@ -131,3 +137,5 @@ def write_files(
     plots.write(plots.learning_curves(logs, tasks), folder / "learning-curves.png")
     plots.write(plots.weight_trajectories(logs, tasks), folder / "weights.png")
     plots.write(plots.trade_off(rows), folder / "trade-off.png")
+    if any("probabilities" in result for result in results):
+        plots.write(plots.distributions(results), folder / "policies.png")

@@ -10,12 +10,14 @@ from mtlgym import __version__
 from mtlgym.files import write_atomically
 from mtlgym.presets import preset
 
-CHECKPOINT, LOG, RESULT, SETTINGS = (
+CHECKPOINT, DECISIONS, LOG, RESULT, SETTINGS = (
     "checkpoint.mtlgym",
+    "decisions.log",
     "progress.jsonl",
     "result.json",
     "settings.json",
 )
+OF_TABLES = ("label", "stand_in_for", "log_of")
 ROWS = "rows"  # a folder of its own: labels such as UW differ from agents by capitals alone
 
 
@@ -30,6 +32,8 @@ class Cell:
         options: what `gym.make` gets beside the id.
         label: the row of a published table that it is of, empty for none.
         stand_in_for: id of the environment that `env` stands in for, empty for none.
+        log_of: label of the row whose decisions, from the same seed, the agent is fitted on before
+            it starts; empty for none.
     """
 
     env: str
@@ -38,6 +42,7 @@ class Cell:
     options: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
     stand_in_for: str = ""
+    log_of: str = ""
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> "Cell":
@@ -55,8 +60,8 @@ class Cell:
         return out.joinpath(self.env, *rows, folder_name(self.name), f"seed-{self.seed}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Its fields, but for label and `stand_in_for` where there are none."""
-        return {k: v for k, v in asdict(self).items() if v or k not in ("label", "stand_in_for")}
+        """Its fields, but for those on published tables where there are none."""
+        return {k: v for k, v in asdict(self).items() if v or k not in OF_TABLES}
 
     def describe(self) -> dict[str, Any]:
         """All that decides the result: the preset's options too, and the version."""

@@ -5,12 +5,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
 from mtlgym.bench.cell import Cell
+from mtlgym.bench.figures import figure as figure_of
+from mtlgym.bench.figures import figures
 from mtlgym.bench.options import Options, parse_options
 from mtlgym.bench.plan import Plan, plan
-from mtlgym.bench.table_files import table
+from mtlgym.bench.table_files import table, tables
 from mtlgym.bench.tables import TablePreset
+from mtlgym.lookup import lookup
 
 AGENTS = ("equal", "rlw", "uw", "igbv1", "igbv2")
 FAILED = 1  # exit code
@@ -37,7 +42,7 @@ def bench(
     Args:
         env: id of the environment; see `mtlgym list`.
         agents: as for `mtlgym train`; `equal` is what training times are compared with.
-        preset: a published table in place of `env` and `agents`; see `mtlgym list`.
+        preset: a published table or figure in place of `env` and `agents`; see `mtlgym list`.
         rows: which rows of the preset, by their labels; all by default.
         data: of the preset: `auto` takes the real data if they are there, else a stand-in, which
             is what `embedded` takes; `real` takes nothing else.
@@ -57,6 +62,9 @@ def bench(
     if preset is not None:
         if stl or agents != AGENTS:
             raise ValueError("`--stl` and `--agents` go with `--env`; a preset has `--rows`")
+        lookup({**tables(), **figures()}, preset, "preset")
+        if preset in figures():
+            return _figure(preset, rows, seeds, out, given)
         chosen = plan(table(preset), data, given)
         return _table(chosen, chosen.cells(rows, seeds), out, checkpoint_every, jobs)
     assert env is not None
@@ -78,6 +86,28 @@ def _table(chosen: Plan, cells: Sequence[Cell], out: Path, checkpoint_every: int
     console.print(chosen.describe(), soft_wrap=True, style=None if chosen.real else "yellow")
     results = bench_table(chosen, cells, out, checkpoint_every, jobs)
     return _tell(results, chosen.folder(out), chosen.table)
+
+
+def _figure(
+    name: str, labels: Sequence[str], seeds: Sequence[int], out: Path, options: dict[str, Any]
+) -> int:
+    """Run policies of a figure preset on all its bandits; print the table, write all files."""
+    from mtlgym.bench import bandit_report, bandit_runs
+
+    figure = figure_of(name, labels, options.pop("oracles", None))
+    seeds, options = seeds or figure.seeds, {**figure.options, **options}
+    oracles = bandit_runs.draw_oracles(figure, options)
+    courses = [bandit_runs.run(figure, row, oracles, seeds, options) for row in track(figure.rows)]
+    folder = out / figure.env / figure.name
+    bandit_report.write(figure, courses, oracles, seeds, folder)
+    table = Table(title=bandit_report.caption(figure, courses))
+    for title in bandit_report.TITLES:
+        table.add_column(title, justify="left" if title == "policy" else "right")
+    for line in bandit_report.lines(courses):
+        table.add_row(*line)
+    console.print(table)
+    console.print(f"Tables and plots are in {folder}")
+    return 0
 
 
 def _tell(

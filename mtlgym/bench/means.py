@@ -1,4 +1,4 @@
-"""Means over the steps of an epoch."""
+"""Means over the steps of a period, for its row in the log."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 
 @dataclass
-class EpochMeans:
-    """Sums over the steps of the epoch so far, for its row in the log."""
+class Means:
+    """Sums over the steps of the period so far."""
 
     losses: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -17,13 +17,21 @@ class EpochMeans:
     steps: int = 0
 
     @classmethod
-    def none(cls, tasks: int) -> "EpochMeans":
+    def none(cls, tasks: int) -> "Means":
         """No step yet."""
         return cls(np.zeros(tasks), np.zeros(tasks))
 
-    def add(self, losses: NDArray[np.float64], reward: float, info: dict[str, Any]) -> None:
+    def add(self, losses: NDArray[np.float64], weights: NDArray[np.float64], reward: float) -> None:
         """Count a step: the losses that it trained on, its weights and its reward."""
         self.losses = self.losses + losses
-        self.weights = self.weights + info["weights"]
+        self.weights = self.weights + weights
         self.reward += reward
         self.steps += 1
+
+    def row(self) -> dict[str, Any]:
+        """The means, in plain values."""
+        return {
+            "losses": (self.losses / self.steps).tolist(),
+            "weights": (self.weights / self.steps).tolist(),
+            "reward": self.reward / self.steps,
+        }

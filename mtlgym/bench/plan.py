@@ -79,7 +79,7 @@ class Plan:
     def _cell(self, row: Row, seed: int) -> Cell:
         options = {**self.table.options_of(row, self.real), **self.options}
         stand_in_for = "" if self.real else self.table.env
-        return Cell(self.env, row.agent, seed, options, row.label, stand_in_for)
+        return Cell(self.env, row.agent, seed, options, row.label, stand_in_for, row.log_of)
 
 
 def plan(table: TablePreset, data: str = "auto", options: Mapping[str, Any] | None = None) -> Plan:

@@ -34,26 +34,26 @@ def read_logs(out: Path, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def learning_curves(logs: Logs, tasks: Sequence[str]) -> Figure:
     """Validation score, and each task's mean training loss, over the epochs."""
-    figure, panels = _grid(1 + len(tasks))
+    figure, panels = grid(1 + len(tasks))
     _curves(panels[0], logs, lambda row: row["score"], "validation score, lower is better")
     for index, task in enumerate(tasks):
         _curves(panels[1 + index], logs, lambda row, i=index: row["losses"][i], f"{task}: loss")
         panels[1 + index].set_yscale("log")
-    _legend(figure, panels[0])
+    legend(figure, panels[0])
     return figure
 
 
 def weight_trajectories(logs: Logs, tasks: Sequence[str]) -> Figure:
-    """Each task's mean weight in an epoch, a panel an agent; the first seed's run."""
-    figure, panels = _grid(len(logs))
+    """Each task's mean weight in an epoch or period, a panel an agent; the first seed's run."""
+    figure, panels = grid(len(logs))
     for axes, (name, runs) in zip(panels, logs.items(), strict=False):
         weights = np.array([row["weights"] for row in runs[0]])
         for index, task in enumerate(tasks):
-            axes.plot(np.arange(1, len(weights) + 1), weights[:, index], label=task, **_line(index))
+            axes.plot(_when(runs[0]), weights[:, index], label=task, **_line(index))
         axes.set_title(name, fontsize="small")
-        _epochs(axes)
+        _label(axes, runs[0])
     panels[0].set_ylabel("mean weight")
-    _legend(figure, panels[0])
+    legend(figure, panels[0])
     return figure
 
 
@@ -84,7 +84,8 @@ def write(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def _grid(panels: int) -> tuple[Figure, list[Axes]]:
+def grid(panels: int) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels."""
     columns = min(panels, 4)
     lines = -(-panels // columns)
     figure = Figure(figsize=(3.2 * columns, 2.4 * lines + 0.5), layout="constrained")
@@ -94,22 +95,70 @@ def _grid(panels: int) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[:panels])
 
 
+def band(axes: Axes, x: NDArray[Any], values: NDArray[Any], label: str, index: int) -> None:
+    """The median over the runs, (points, runs), with the range of the runs shaded."""
+    axes.plot(x, np.median(values, axis=1), label=label, **_line(index))
+    low, high = values.min(axis=1), values.max(axis=1)
+    axes.fill_between(x, low, high, alpha=0.15, color=_line(index)["color"])
+
+
+def bars(axes: Axes, shares: Mapping[str, NDArray[Any]], names: Sequence[str]) -> None:
+    """Distributions over the same names side by side."""
+    width, places = 0.8 / len(shares), np.arange(len(names))
+    for index, (label, values) in enumerate(shares.items()):
+        offset = (index - (len(shares) - 1) / 2) * width
+        colour = COLOURS[(index - 1) % len(COLOURS)]  # the first is what the others aim at
+        axes.bar(places + offset, values, width, label=label, color=colour if index else "#BBBBBB")
+    axes.set_xticks(places, names)
+
+
+def distributions(results: Sequence[Mapping[str, Any]]) -> Figure:
+    """The policies at the end, means over seeds, beside the tasks' shares of the samples.
+
+    Source: Glover and Hokamp (2019), Table 3.
+    """
+    chosen = [result for result in results if "probabilities" in result]
+    sizes = np.array(chosen[0].get("task_sizes", np.ones(len(chosen[0]["tasks"]))), float)
+    policies: dict[str, list[Any]] = defaultdict(list)
+    for result in chosen:
+        policies[Cell.of(result).name].append(result["probabilities"])
+    shares = {name: np.mean(found, axis=0) for name, found in policies.items()}
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.add_subplot()
+    bars(axes, {"share of the samples": sizes / sizes.sum(), **shares}, chosen[0]["tasks"])
+    axes.set_ylabel("probability")
+    axes.tick_params(axis="x", labelrotation=30)
+    legend(figure, axes)
+    return figure
+
+
 def _curves(axes: Axes, logs: Logs, value: Any, title: str) -> None:
     """A line an agent: the mean over seeds, with the range of the seeds shaded."""
     for index, (name, runs) in enumerate(logs.items()):
         length = min(len(run) for run in runs)
         rows = [[value(row) for row in run[:length]] for run in runs]
         values: NDArray[np.float64] = np.array(rows, dtype=float)  # None becomes NaN
-        epochs = np.arange(1, length + 1)
-        axes.plot(epochs, values.mean(axis=0), label=name, **_line(index))
+        x = _when(runs[0][:length])
+        axes.plot(x, values.mean(axis=0), label=name, **_line(index))
         low, high = values.min(axis=0), values.max(axis=0)
-        axes.fill_between(epochs, low, high, alpha=0.15, color=_line(index)["color"])
+        axes.fill_between(x, low, high, alpha=0.15, color=_line(index)["color"])
     axes.set_title(title, fontsize="small")
-    _epochs(axes)
+    _label(axes, next(iter(logs.values()))[0])
 
 
-def _epochs(axes: Axes) -> None:
-    axes.set_xlabel("epoch")
+def _by_steps(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether rows are steps apart: there are no epochs, or several rows in one."""
+    epochs = [row.get("epoch") for row in rows]
+    return None in epochs or len(set(epochs)) < len(epochs)
+
+
+def _when(rows: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
+    """Where the rows of a log stand."""
+    return np.array([row["step" if _by_steps(rows) else "epoch"] for row in rows])
+
+
+def _label(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    axes.set_xlabel("step" if _by_steps(rows) else "epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
@@ -118,6 +167,7 @@ def _line(index: int) -> dict[str, Any]:
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": style, "linewidth": 1.2}
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def legend(figure: Figure, axes: Axes) -> None:
+    """One legend for all panels, below them: that of one panel."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize="small")

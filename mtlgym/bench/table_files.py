@@ -12,8 +12,8 @@ from mtlgym import checks
 from mtlgym.bench.tables import Row, TablePreset
 from mtlgym.lookup import lookup, unknown
 
-FIGURES = ("delta_m", "T")
-Kind = TypeVar("Kind", Row, TablePreset)
+FIGURES = ("delta_m", "T", "score")
+Kind = TypeVar("Kind")
 
 
 @cache
@@ -46,12 +46,21 @@ def read(path: Traversable) -> TablePreset:
     Raises:
         ValueError: for what is not understood; names the file, and the row.
     """
+    return read_preset(path, TablePreset)
+
+
+def read_preset(path: Traversable, kind: type[Kind]) -> Kind:
+    """The preset of that kind in a file, which has `rows`.
+
+    Raises:
+        ValueError: for what is not understood; names the file, and the row.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content.get("rows"), list) or not content["rows"]:
             raise ValueError("`rows` must be at least one [[rows]]")
         rows = [_row(each) for each in content["rows"]]
-        return _make(TablePreset, {**content, "rows": rows}, file=path.name)
+        return _make(kind, {**content, "rows": rows}, file=path.name)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
 
@@ -67,7 +76,8 @@ def _row(given: Any) -> Row:
 
 def _make(kind: type[Kind], given: Mapping[str, Any], **apart: Any) -> Kind:
     """The dataclass with these values; `apart` is not for the file to say."""
-    fields = {each.name: each for each in dataclasses.fields(kind) if each.name not in apart}
+    known = dataclasses.fields(kind)  # type: ignore[arg-type]
+    fields = {each.name: each for each in known if each.name not in apart}
     for key, value in given.items():
         if key not in fields:
             raise ValueError(unknown(key, fields, "key"))
@@ -106,6 +116,7 @@ def _figures(name: str, value: Any) -> None:
 # How the value of a key is checked; all others are texts.
 VALUES: dict[str, Callable[[str, Any], None]] = {
     "options": _options,
+    "oracles": lambda name, value: checks.integer(name, value, least=1),
     "published": _figures,
     "real_options": _options,
     "rows": lambda name, value: None,  # they are made already

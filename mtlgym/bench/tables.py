@@ -8,6 +8,9 @@ from mtlgym import agents
 from mtlgym.bench.cell import folder_name
 from mtlgym.presets import preset
 
+# Options that are no part of a protocol.
+HARDWARE = ("channels_last", "compile", "device", "fused")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -17,13 +20,15 @@ class Row:
         label: the method as the table prints it.
         agent: its spec; see `mtlgym.agents.make`.
         options: what its environment is made with beside the table's options.
-        published: the paper's `delta_m` in percent and `T`; empty where it gives none.
+        published: the paper's `delta_m` in percent, `T` and `score`; empty where it gives none.
+        log_of: label of the row whose decisions the agent is fitted on; empty for none.
     """
 
     label: str
     agent: str
     options: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
+    log_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,13 +58,20 @@ class TablePreset:
     file: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse rows that would share a folder, on any file system."""
+        """Refuse rows that would share a folder, on any file system, or learn from no row."""
         labels: dict[str, str] = {}
         for row in self.rows:
             other = labels.setdefault(folder_name(row.label).casefold(), row.label)
             if other is not row.label:
                 raise ValueError(
                     f"`label` must tell rows and their folders apart, not {other!r}, {row.label!r}"
+                )
+        first = {row.label for row in self.rows if not row.log_of}
+        for row in self.rows:
+            if row.log_of and row.log_of not in first:
+                raise ValueError(
+                    f"`log_of` of row {row.label!r} must be one of {sorted(first)}, "
+                    f"not {row.log_of!r}"
                 )
 
     def options_of(self, row: Row, real: bool) -> dict[str, Any]:
@@ -68,8 +80,13 @@ class TablePreset:
         return {**self.options, **(self.real_options if real else {}), **row.options, **data}
 
     def published(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, float]]:
-        """The paper's figures by label; none unless all results are of its environment and data."""
-        comparable = all(each["env"] == self.env and each["data"] == "real" for each in results)
+        """The paper's figures by label; none unless all results are of its protocol and data."""
+        comparable = all(
+            each["env"] == self.env
+            and each["data"] == "real"
+            and not set(self.changed(each)).difference(HARDWARE)
+            for each in results
+        )
         rows = self.rows if comparable else ()
         return {row.label: row.published for row in rows if row.published}
 

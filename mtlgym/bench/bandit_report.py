@@ -1,0 +1,133 @@
+"""What policies made of the bandits: results, table and plots."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mtlgym.bench import plots
+from mtlgym.bench.bandit_runs import Course
+from mtlgym.bench.figures import FigurePreset
+from mtlgym.files import write_atomically
+
+HIGH, LOW = "oracle", "uniform"  # agents between which a gap is closed
+TITLES = ("policy", "median final score", "lowest", "highest", "gap closed", "its range")
+
+Courses = Sequence[Course]
+
+
+def lines(courses: Courses) -> list[list[str]]:
+    """A line a policy: medians over seeds, their median and range over oracles, and the gap closed.
+
+    The gap that a policy closes on an oracle is (policy - uniform) / (oracle - uniform), of the
+    medians over seeds of the final mean scores; "-" without these two policies.
+    """
+    medians = {c.row.agent: np.median(c.final, axis=1) for c in courses}
+    found = []
+    for course in courses:
+        mine = np.median(course.final, axis=1)  # (oracles,)
+        line = [course.row.label, *(f"{f(mine):.4f}" for f in (np.median, np.min, np.max))]
+        if HIGH in medians and LOW in medians:
+            closed = (mine - medians[LOW]) / (medians[HIGH] - medians[LOW])
+            line += [f"{np.median(closed):.2f}", f"{closed.min():.2f} to {closed.max():.2f}"]
+        else:
+            line += ["-", "-"]
+        found.append(line)
+    return found
+
+
+def caption(figure: FigurePreset, courses: Courses) -> str:
+    """What the figures are of."""
+    oracles, seeds = courses[0].final.shape
+    return (
+        f"{figure.name}: {figure.title}. {figure.env}, {courses[0].steps[-1]} steps, {oracles} "
+        f"oracles, {seeds} seeds; final mean scores, medians over seeds, then over oracles"
+    )
+
+
+def markdown(figure: FigurePreset, courses: Courses) -> str:
+    """The table as Markdown, with what it was made from."""
+    table = [list(TITLES), ["---"] * len(TITLES), *lines(courses)]
+    body = "\n".join(f"| {' | '.join(line)} |" for line in table)
+    return f"{caption(figure, courses)}\n\n{body}\n"
+
+
+def curves(courses: Courses) -> Figure:
+    """The mean score over the steps, a panel an oracle: median of the seeds, all of them shaded.
+
+    Source: Glover and Hokamp (2019), Figure 1.
+    """
+    picture, panels = plots.grid(courses[0].final.shape[0])
+    for oracle, axes in enumerate(panels):
+        for index, course in enumerate(courses):
+            plots.band(axes, course.steps, course.scores[:, oracle], course.row.label, index)
+        axes.set(title=f"oracle {oracle}", xlabel="step", ylabel="mean score")
+    plots.legend(picture, panels[0])
+    return picture
+
+
+def regret(courses: Courses) -> Figure:
+    """The gains that a policy is behind the oracle by, added up over the steps, as in `curves`.
+
+    Of the same bandit and seed; below 0 where a policy is ahead.
+    """
+    best = next((c for c in courses if c.row.agent == HIGH), courses[0])
+    picture, panels = plots.grid(best.final.shape[0])
+    for oracle, axes in enumerate(panels):
+        for index, course in enumerate(courses):
+            behind = best.gains[:, oracle] - course.gains[:, oracle]
+            plots.band(axes, course.steps, behind, course.row.label, index)
+        axes.set(title=f"oracle {oracle}", xlabel="step", ylabel=f"regret against {best.row.label}")
+    plots.legend(picture, panels[0])
+    return picture
+
+
+def pulls(courses: Courses, oracles: np.ndarray) -> Figure:
+    """Each arm's share of the pulls beside the oracle's, a panel an oracle; means over seeds."""
+    picture, panels = plots.grid(len(oracles))
+    for oracle, axes in enumerate(panels):
+        shares = {c.row.label: c.pulls[oracle].mean(axis=0) for c in courses}
+        names = [str(arm) for arm in range(oracles.shape[1])]
+        plots.bars(axes, {"the distribution itself": oracles[oracle], **shares}, names)
+        axes.set(title=f"oracle {oracle}", xlabel="arm", ylabel="share of pulls")
+    plots.legend(picture, panels[0])
+    return picture
+
+
+def results(figure: FigurePreset, courses: Courses, seeds: Sequence[int]) -> list[dict]:
+    """A row a run."""
+    return [
+        {
+            "env": figure.env,
+            "label": course.row.label,
+            "agent": course.row.agent,
+            "oracle": oracle,
+            "seed": seed,
+            "steps": int(course.steps[-1]),
+            "score": float(course.final[oracle, index]),
+            "pulls": course.pulls[oracle, index].tolist(),
+        }
+        for course in courses
+        for oracle in range(course.final.shape[0])
+        for index, seed in enumerate(seeds)
+    ]
+
+
+def write(
+    figure: FigurePreset, courses: Courses, oracles: np.ndarray, seeds: Sequence[int], folder: Path
+) -> None:
+    """Write results, tables and plots."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = "".join(json.dumps(row) + "\n" for row in results(figure, courses, seeds))
+    write_atomically(folder / "results.jsonl", rows.encode())
+    write_atomically(folder / "table.md", markdown(figure, courses).encode())
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([TITLES, *lines(courses)])
+    write_atomically(folder / "table.csv", text.getvalue().encode())
+    plots.write(curves(courses), folder / "scores.png")
+    plots.write(regret(courses), folder / "regret.png")
+    plots.write(pulls(courses, oracles), folder / "pulls.png")

@@ -1,0 +1,80 @@
+"""The decisions of a run in which an agent chooses tasks, for policies that learn from them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtlgym.agents import OffPolicyLog
+from mtlgym.bench.cell import DECISIONS, Cell, folder_name
+
+
+class DecisionLog:
+    """Logs each task that was chosen, how probable it was, and the improvement that it brought.
+
+    Nothing is logged of an agent that has no `probabilities`. The improvement is that of Glover and
+    Hokamp (2019), eq. 16, whatever the environment's reward is.
+    """
+
+    def __init__(
+        self, agent: Any, tasks: tuple[str, ...], folder: Path, size: int | None = None
+    ) -> None:
+        """Start a log in the folder, or continue it behind its first `size` records."""
+        self._agent = agent
+        self._log: OffPolicyLog | None = None
+        if getattr(agent, "probabilities", None) is None:
+            return
+        path = folder / DECISIONS
+        if size is None:
+            path.unlink(missing_ok=True)  # of a run that ended before its first checkpoint
+            policy = type(agent).__name__
+            self._log = OffPolicyLog.create(
+                path, len(tasks), tasks=tasks, policy=policy, flush_every=100
+            )
+        else:
+            self._log = OffPolicyLog.open(path, size=size, flush_every=100)
+
+    @property
+    def size(self) -> int:
+        """Records in the file."""
+        if self._log is None:
+            return 0
+        self._log.flush()
+        return len(self._log)
+
+    def chances(self) -> np.ndarray | None:
+        """The distribution that the agent chooses from now, None where it has none."""
+        return None if self._log is None else self._agent.probabilities
+
+    def write(self, action: Any, chances: np.ndarray | None, info: dict[str, Any]) -> None:
+        """Log a decision that was made from these chances, and what it brought."""
+        if self._log is None or chances is None or info.get("failure"):
+            return  # a step that broke down brought nothing
+        self._log.write(int(action), float(chances[action]), info["improvement"])
+
+    def summary(self) -> dict[str, Any]:
+        """What the result says of them: each task's share, and the policy at the end."""
+        if self._log is None:
+            return {}
+        found = self._log.decisions()
+        shares = np.bincount(found.actions, minlength=found.arms) / max(1, len(found))
+        return {"chosen": shares.tolist(), "probabilities": self._agent.probabilities.tolist()}
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._log is not None:
+            self._log.close()
+
+
+def prepare(cell: Cell, folder: Path, agent: Any) -> None:
+    """Fit the agent on the decisions that its cell learns from, if there are any.
+
+    Raises:
+        ValueError: for an agent that cannot be fitted.
+        OSError: if the log is not there; names it.
+    """
+    if not cell.log_of:
+        return
+    if not hasattr(agent, "fit"):
+        raise ValueError(f"`log_of` needs an agent with `fit`, as counterfactual, not {cell.agent}")
+    agent.fit(folder.parents[1] / folder_name(cell.log_of) / folder.name / DECISIONS)

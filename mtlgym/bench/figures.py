@@ -1,0 +1,83 @@
+"""Figure presets: published comparisons of policies on the bandit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from mtlgym import agents, checks
+from mtlgym.bench import table_files
+from mtlgym.bench.tables import Row
+from mtlgym.lookup import lookup
+from mtlgym.presets import preset
+
+
+@dataclass(frozen=True)
+class FigurePreset:
+    """A published figure: environment, policies, oracles and seeds.
+
+    Attributes:
+        name: what `mtlgym bench --preset` takes.
+        title: what it reproduces, and the paper.
+        env: id of the environment.
+        rows: the policies.
+        seeds: one run a seed, oracle and policy.
+        oracles: oracles drawn, the k-th from seed k.
+        options: what the environment is made with.
+        file: the file's name.
+    """
+
+    name: str
+    title: str
+    env: str
+    rows: Sequence[Row]
+    seeds: Sequence[int] = (0,)
+    oracles: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a figure without oracles."""
+        checks.integer("oracles", self.oracles, least=1)
+
+    def check(self) -> None:
+        """See that the id and all agents are known.
+
+        Raises:
+            ValueError: for one that is not; names the file and the row.
+        """
+        where = self.file
+        try:
+            preset(self.env)
+            for row in self.rows:
+                where = f"{self.file}, row {row.label!r}"
+                agents.environment_options(row.agent)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+
+
+@cache
+def figures() -> dict[str, FigurePreset]:
+    """All figure presets by name.
+
+    Raises:
+        ValueError: for a file that is no figure preset; names it.
+    """
+    folder = files("mtlgym.envs_config") / "figures"
+    paths = sorted(folder.iterdir(), key=lambda path: path.name)
+    found = [table_files.read_preset(p, FigurePreset) for p in paths if p.name.endswith(".toml")]
+    return {each.name: each for each in found}
+
+
+def figure(name: str, labels: Sequence[str] = (), oracles: int | None = None) -> FigurePreset:
+    """The figure preset of that name, checked, with these rows and oracles or all of its own.
+
+    Raises:
+        ValueError: for an unknown name or label, with the nearest; for an unknown id or agent.
+    """
+    found = lookup(figures(), name, "preset")
+    found.check()
+    known = {row.label: row for row in found.rows}
+    rows = [lookup(known, label, f"row of {name}") for label in labels or known]
+    return replace(found, rows=rows, oracles=found.oracles if oracles is None else oracles)

@@ -1,0 +1,199 @@
+"""Runs of agents that choose tasks: their decisions, who learns from them, and the bandit."""
+
+import itertools
+import json
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtlgym.agents import OffPolicyLog
+from mtlgym.agents.logged_decisions import read
+from mtlgym.bench import bandit_report, bandit_runs, jsonl
+from mtlgym.bench.bench import bench_table
+from mtlgym.bench.cell import DECISIONS, LOG, Cell
+from mtlgym.bench.figures import figure, figures
+from mtlgym.bench.plan import plan
+from mtlgym.bench.run import Run, run_cell
+from mtlgym.bench.table_files import table
+from mtlgym.bench.tables import Row, TablePreset
+from mtlgym.cli import main
+
+BANDIT: dict[str, Any] = {"steps": 40, "arms": 3}
+TEXTS: dict[str, Any] = {
+    "tasks": ["vader_amazon", "wn_wic"],
+    "layers": 1,
+    "width": 8,
+    "attention_heads": 1,
+    "batch_size": 2,
+    "steps": 60,
+    "validate_steps": 30,
+}
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_at(steps):
+    counted = itertools.count(1)
+
+    def stop(run):
+        if next(counted) == steps:
+            raise Stopped
+
+    return stop
+
+
+def test_a_bandit_run_logs_decisions_and_reports_the_final_score(tmp_path):
+    cell = Cell("MTL-Bandit-v0", "exp3s", 3, BANDIT)
+    result = run_cell(cell, tmp_path)
+    assert result["data"] == "synthetic"
+    assert result["steps"] == 40
+    found = read(tmp_path / DECISIONS)
+    assert len(found) == 40
+    assert np.bincount(found.actions, minlength=3) / 40 == pytest.approx(result["chosen"])
+    assert sum(result["probabilities"]) == pytest.approx(1.0)
+    rows = jsonl.read(tmp_path / LOG)
+    assert [row["step"] for row in rows] == list(range(1, 41))
+    assert rows[-1]["score"] == pytest.approx(1 - result["test"]["score"])
+    assert 0 < result["test"]["score"] < 1
+
+
+def test_an_agent_that_practises_is_measured_in_the_episode_after(tmp_path):
+    cell = Cell("MTL-Bandit-v0", "counterfactual", 0, BANDIT | {"steps": 200})
+    result = run_cell(cell, tmp_path)
+    found = read(tmp_path / DECISIONS)
+    assert len(found) == 600  # uniform, once improved, and twice
+    assert np.allclose(found.propensities[:200], 1 / 3)
+    last = np.array(result["probabilities"])
+    assert np.allclose(found.propensities[400:], last[found.actions[400:]])
+    assert not np.allclose(last, 1 / 3)
+    rows = jsonl.read(tmp_path / LOG)
+    assert [row["step"] for row in rows] == list(range(2, 201, 2))
+
+
+@pytest.mark.parametrize("agent", ["counterfactual:iterations=5", "exp3s", "thompson"])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(agent, tmp_path):
+    cell = Cell("MTL-Bandit-v0", agent, 1, BANDIT)
+    whole = run_cell(cell, tmp_path / "whole")
+    for steps in (17, 25):
+        with pytest.raises(Stopped):
+            run_cell(cell, tmp_path / "cut", stop_at(steps), checkpoint_every=10)
+    again = run_cell(cell, tmp_path / "cut", checkpoint_every=10)
+    for result in (whole, again):
+        result.pop("seconds")
+    assert whole == again
+    logs = [read(tmp_path / name / DECISIONS) for name in ("whole", "cut")]
+    assert np.array_equal(logs[0].actions, logs[1].actions)
+    assert np.array_equal(logs[0].propensities, logs[1].propensities)
+    assert jsonl.read(tmp_path / "whole" / LOG) == jsonl.read(tmp_path / "cut" / LOG)
+
+
+def test_a_policy_learns_from_the_decisions_of_another_row(tmp_path):
+    chosen = plan(table("glue-table1"), "embedded", TEXTS)
+    cells = chosen.cells(["Counterfactual", "Random"], [0])
+    results = bench_table(chosen, cells, tmp_path)
+    assert {result["label"] for result in results} == {"Counterfactual", "Random"}
+    by_label = {result["label"]: result for result in results}
+    assert by_label["Random"]["probabilities"] == [0.5, 0.5]
+    assert by_label["Random"]["task_sizes"] == [400, 800]
+    learnt = by_label["Counterfactual"]
+    log = read(cells[1].folder(tmp_path) / DECISIONS)
+    rewards = [log.rewards[log.actions == task].mean() for task in range(2)]
+    better = int(np.argmax(rewards))
+    assert learnt["probabilities"][better] > 0.5
+    assert "score" in learnt["test"]
+    folder = chosen.folder(tmp_path)
+    assert (folder / "policies.png").stat().st_size > 1000
+    table_text = (folder / "table.md").read_text()
+    assert "| published" not in table_text
+
+
+def test_a_row_without_its_log_says_which_file_it_wants(tmp_path):
+    cell = plan(table("glue-table1"), "embedded", TEXTS).cells(["Counterfactual"], [0])[0]
+    with pytest.raises(FileNotFoundError, match=r"Random.seed-0.decisions\.log"):
+        Run(cell, cell.folder(tmp_path))
+    other = Cell(cell.env, "uniform", 0, cell.options, "Random", log_of="Random")
+    with pytest.raises(ValueError, match="`log_of` needs an agent with `fit`"):
+        Run(other, tmp_path / "a" / "b")
+
+
+def test_published_figures_stand_beside_the_paper_s_protocol_alone():
+    preset = table("glue-table1")
+    result = {"env": preset.env, "data": "real", "label": "Random"}
+    own = preset.options_of(preset.rows[0], real=True)
+    assert preset.published([{**result, "options": own}])["Random"] == {"score": 79.1}
+    for changed, shown in (({"device": "cuda"}, True), ({"steps": 100}, False)):
+        found = preset.published([{**result, "options": own | changed}])
+        assert bool(found) == shown
+
+
+def test_a_row_learns_from_a_row_that_does_not():
+    rows = [Row("A", "uniform"), Row("B", "counterfactual", log_of="A")]
+    TablePreset("x", "x", "MTL-GLUE-v0", "MTL-TextMix-v0", rows)
+    for wrong in ("B", "C"):
+        rows[1] = Row("B", "counterfactual", log_of=wrong)
+        with pytest.raises(ValueError, match=rf"`log_of` of row 'B' must be one of.*not '{wrong}'"):
+            TablePreset("x", "x", "MTL-GLUE-v0", "MTL-TextMix-v0", rows)
+
+
+def test_every_figure_file_is_a_preset_of_known_agents():
+    names = {path.name for path in (files("mtlgym.envs_config") / "figures").iterdir()}
+    assert {each.file for each in figures().values()} == names
+    for name in figures():
+        figure(name).check()
+    with pytest.raises(ValueError, match="Did you mean 'bandit-figure1'"):
+        figure("bandit-figure2")
+    with pytest.raises(ValueError, match="row of bandit-figure1"):
+        figure("bandit-figure1", ["Oracel"])
+    with pytest.raises(ValueError, match="`oracles`"):
+        figure("bandit-figure1", oracles=0)
+
+
+def test_the_figure_is_written_and_orders_the_policies(tmp_path, capsys):
+    rows = ["Oracle", "Counterfactual", "Exp3.S", "Random", "Resting"]
+    arguments = ["--seeds", "0", "1", "2", "--set", "steps=600", "oracles=3"]
+    command = ["bench", "--preset", "bandit-figure1", "--rows", *rows, *arguments]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    assert "gap closed" in capsys.readouterr().out
+    folder = tmp_path / "MTL-Bandit-v0" / "bandit-figure1"
+    for name in ("scores.png", "regret.png", "pulls.png"):
+        assert (folder / name).stat().st_size > 1000
+    results = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    assert len(results) == 5 * 3 * 3
+    finals = {
+        label: np.median([r["score"] for r in results if r["label"] == label]) for label in rows
+    }
+    assert finals["Oracle"] > finals["Random"]
+    assert finals["Resting"] > finals["Random"]
+    assert {tuple(r["pulls"]) for r in results if r["label"] == "Random"} != set()
+    assert all(sum(r["pulls"]) == pytest.approx(1) for r in results)
+
+
+def test_the_gap_is_closed_from_uniform_to_the_oracle():
+    finals = {"uniform": [[0.5, 0.6, 0.7]], "oracle": [[0.8, 0.8, 0.8]], "exp3s": [[0.7, 0.9, 0.3]]}
+    steps = np.array([0, 10])
+    courses = [
+        bandit_runs.Course(
+            Row(name, name),
+            steps,
+            np.array([final, final]),
+            np.zeros((2, 1, 3)),
+            np.ones((1, 3, 2)),
+        )
+        for name, final in finals.items()
+    ]
+    lines = {line[0]: line for line in bandit_report.lines(courses)}
+    assert lines["exp3s"][1:5] == ["0.7000", "0.7000", "0.7000", "0.50"]
+    assert lines["oracle"][4] == "1.00"
+    assert bandit_report.lines(courses[:1])[0][4:] == ["-", "-"]
+
+
+def test_decisions_can_be_evaluated_after_the_run(tmp_path):
+    run_cell(Cell("MTL-Bandit-v0", "uniform", 0, BANDIT), tmp_path)
+    with OffPolicyLog.open(tmp_path / DECISIONS) as log:
+        assert log.header.tasks == ("arm0", "arm1", "arm2")
+        assert log.header.policy == "UniformRandom"
+        assert len(log) == 40
