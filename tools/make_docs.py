@@ -1,28 +1,21 @@
 """Write docs/envs, a page an id, from the registry; --check sees that they are current."""
 
-import dataclasses
-import inspect
-import re
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
 
-import gymnasium as gym
+import docs_bandit
+import docs_training
+from docs_markdown import clean, described, first, sections, table
 
 from mtlgym.balancing import GRADIENT_METHODS, LOSS_METHODS
-from mtlgym.envs.observations import FEATURES
-from mtlgym.envs.rewards import REWARDS
-from mtlgym.envs.settings import Settings
+from mtlgym.envs.bandit import BanditEnv
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.presets import Preset, presets
-from mtlgym.problems import PROBLEMS
 from mtlgym.record import Record
-from mtlgym.training.balance import Balance
-from mtlgym.training.hardware import Hardware
 from mtlgym.training.jacobian import STRATEGIES
-from mtlgym.training.settings import Training
 
 METHODS = """# Loss-balancing methods
 
@@ -69,119 +62,24 @@ function of one record that gives one number a task, a row in
 FOLDER = Path(__file__).parents[1] / "docs" / "envs"
 
 
+SECTIONS: dict[type, Callable[[Preset], dict[str, str]]] = {
+    BanditEnv: docs_bandit.sections,
+    TrainingEnv: docs_training.sections,
+}
+
+
 def page(preset: Preset) -> str:
     """The page of one id, with the sections of Gymnasium's own pages."""
-    env = gym.make(preset.id, data="embedded")
-    training: TrainingEnv = env.unwrapped  # type: ignore[assignment]
-    tasks = training.problem.tasks
-    sections = {
-        "": f"# {preset.id}\n\n{preset.title}.\n\n{_facts(env, training)}",
-        "Description": _clean(TrainingEnv.__doc__) + "\n\n" + _problem(preset),
-        "Tasks and metrics": _table(
-            ("task", "metric", "unit", "better"),
-            [
-                (m.task, m.name, m.unit, "higher" if m.higher_is_better else "lower")
-                for m in training.problem.metrics
-            ],
-        ),
-        "Action Space": f"`{env.action_space}`\n\n{_clean(type(training.interface).__doc__)} "
-        f"One entry a task, in the order {', '.join(tasks)}.",
-        "Observation Space": f"`{env.observation_space}`\n\n"
-        "The features named by `observation`, one after the other, one entry a task each.\n\n"
-        + _table(
-            ("feature", "what it is"), [(f"`{n}`", _first(f.function)) for n, f in FEATURES.items()]
-        ),
-        "Rewards": f"The default is `{training.settings.reward}`.\n\n"
-        + _table(("reward", "what it is"), [(f"`{n}`", _first(r)) for n, r in REWARDS.items()])
-        + "\n\nA reward of one's own is a function of the [records](../records.md) before and "
-        "after the step. Rewards in units of L_base are 0, and `reward_ready` False, until the "
-        "base epoch is over.",
-        "Starting State": "A fresh model, optimizer and data order, all from the seed of `reset`.",
-        "Episode End": "Truncated when the budget of optimizer steps is used up. Terminated when a "
-        "loss is negative or not finite, or a gradient is not finite; `info['failure']` then names "
-        "the task.",
-        "Information": "`losses`, `weights` (arrays), `step`, `epoch`, `lr`, `data`, "
-        "`reward_ready`, `failure`; with `same_batch=True` also `trained_losses` and "
-        "`retrained_losses`, and where the action is a task, `task`. `reward_ready` says whether "
-        "the step's reward had all that it needs.",
-        "Arguments": _arguments(preset),
-        "Published figures": _published(preset, training),
-        "Version History": "- v0: first release",
-    }
-    parts = [f"## {title}\n\n{text}" if title else text for title, text in sections.items() if text]
-    return "\n\n".join(parts) + "\n"
+    return sections(SECTIONS[resolve_name(preset.entry_point)](preset))
 
 
-def _facts(env: gym.Env, training: TrainingEnv) -> str:
-    rows = [
-        ("Import", f'`gymnasium.make("{training.spec.id}")` after `import mtlgym`'),  # type: ignore[union-attr]
-        ("Action Space", f"`{env.action_space}`"),
-        ("Observation", f"{env.observation_space.shape}, `float32`"),
-        ("Tasks", str(len(training.problem.tasks))),
-    ]
-    return _table(("", ""), rows)
-
-
-def _problem(preset: Preset) -> str:
-    return _clean(_builder(preset).__doc__.partition("Args:")[0])
-
-
-def _builder(preset: Preset) -> Any:
-    return resolve_name(PROBLEMS[preset.options["problem"]])
-
-
-def _arguments(preset: Preset) -> str:
-    rows = []
-    for kind in (Settings, Training, Balance, Hardware):
-        described = _described(kind, "Attributes")
-        for field in dataclasses.fields(kind):
-            if field.name in ("balance", "hardware"):  # their own fields are options
-                continue
-            value = preset.options.get(field.name, field.default)
-            rows.append((f"`{field.name}`", f"`{value!r}`", described[field.name]))
-    described = _described(_builder(preset), "Args")
-    for name, parameter in inspect.signature(_builder(preset)).parameters.items():
-        value = preset.options.get(name, parameter.default)
-        rows.append((f"`{name}`", f"`{value!r}`", described[name]))
-    return _table(("argument", "default here", "what it is"), rows)
-
-
-def _described(thing: Any, section: str) -> dict[str, str]:
-    """The descriptions in a section of a docstring."""
-    text = inspect.cleandoc(thing.__doc__).partition(f"{section}:\n")[2]
-    items = re.split(r"\n    (?=\w+: )", "\n" + text.split("\n\n")[0])[1:]
-    return {name: " ".join(rest.split()) for name, _, rest in (i.partition(": ") for i in items)}
-
-
-def _published(preset: Preset, training: TrainingEnv) -> str:
-    if not preset.published:
-        return ""
-    rows = [(a, f"{f['delta_m']}", f"{f['T']:.2f}") for a, f in preset.published.items()]
-    baseline = training.problem.baseline
-    source = f"On the real data; Δm is against {baseline.source}.\n\n" if baseline else ""
-    return source + _table(("method", "Δm [%]", "T"), rows)
-
-
-def _table(header: tuple[str, ...], rows: list[Any]) -> str:
-    lines = [header, ("---",) * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _first(function: Any) -> str:
-    return " ".join(inspect.cleandoc(function.__doc__).split("\n\n")[0].split())
-
-
-def _clean(text: str | None) -> str:
-    return inspect.cleandoc(text or "")
-
-
-def methods(head: str, table: dict[str, type]) -> str:
+def methods(head: str, kinds: dict[str, type]) -> str:
     """The page of all methods of a table, from their docstrings."""
     parts = [head]
-    for name, kind in table.items():
-        text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:")[0].strip()
-        rows = [(f"`{key}`", text) for key, text in _described(kind, "Attributes").items()]
-        settings = _table(("setting", "what it is"), rows) if rows else "No settings."
+    for name, kind in kinds.items():
+        text = clean(kind.__doc__).partition("Attributes:")[0].strip()
+        rows = [(f"`{key}`", text) for key, text in described(kind, "Attributes").items()]
+        settings = table(("setting", "what it is"), rows) if rows else "No settings."
         parts.append(f"## `{name}`\n\n{text.partition('Raises:')[0].strip()}\n\n{settings}")
     return "\n\n".join(parts) + "\n"
 
@@ -193,18 +91,18 @@ def gradients() -> str:
             f"`{name}`",
             "exact" if plan.exact else "approximate",
             "trunk's output" if plan.from_trunk else "losses",
-            _first(plan.kind),
+            first(plan.kind),
         )
         for name, plan in STRATEGIES.items()
     ]
-    table = _table(("strategy", "", "back from the", "what it does"), rows)
-    return f"{methods(GRADIENTS, GRADIENT_METHODS)}\n{STRATEGY}\n\n{table}\n"
+    strategies = table(("strategy", "", "back from the", "what it does"), rows)
+    return f"{methods(GRADIENTS, GRADIENT_METHODS)}\n{STRATEGY}\n\n{strategies}\n"
 
 
 def records() -> str:
     """The page of what a reward or feature of one's own may read."""
-    rows = [(f"`{name}`", text) for name, text in _described(Record, "Attributes").items()]
-    return RECORDS + "\n\n" + _table(("field", "what it is"), rows) + "\n"
+    rows = [(f"`{name}`", text) for name, text in described(Record, "Attributes").items()]
+    return RECORDS + "\n\n" + table(("field", "what it is"), rows) + "\n"
 
 
 def main() -> int:

@@ -1,0 +1,34 @@
+"""Parts of the generated pages: tables, and pieces of docstrings."""
+
+import inspect
+import re
+from typing import Any
+
+
+def table(header: tuple[str, ...], rows: list[Any]) -> str:
+    """A table of strings."""
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def sections(parts: dict[str, str]) -> str:
+    """A page of titled sections; those without text are left out, the first has no title."""
+    texts = [f"## {title}\n\n{text}" if title else text for title, text in parts.items() if text]
+    return "\n\n".join(texts) + "\n"
+
+
+def clean(text: str | None) -> str:
+    """A docstring without its indentation."""
+    return inspect.cleandoc(text or "")
+
+
+def first(thing: Any) -> str:
+    """The first paragraph of a docstring, in one line."""
+    return " ".join(clean(thing.__doc__).split("\n\n")[0].split())
+
+
+def described(thing: Any, section: str) -> dict[str, str]:
+    """The descriptions in a section of a docstring, such as Args, by name."""
+    text = clean(thing.__doc__).partition(f"{section}:\n")[2]
+    items = re.split(r"\n    (?=\w+: )", "\n" + text.split("\n\n")[0])[1:]
+    return {name: " ".join(rest.split()) for name, _, rest in (i.partition(": ") for i in items)}
