@@ -21,7 +21,7 @@ class Preset:
         entry_point: the environment's class as `module:class`.
         vector_entry_point: the class that `gym.make_vec` makes, where there is one of its own.
         options: what `gym.make` passes to it.
-        published: figures of the papers, agent -> {"delta_m": ..., "T": ...}.
+        published: figures of the papers, agent -> {"delta_m": ..., "T": ...} or {"score": ...}.
     """
 
     id: str

@@ -13,8 +13,9 @@ place = pathlib.Path(sys.argv[1])
 for module in (mtlgym, mtlgym.agents, mtlgym.envs_config):
     assert place in pathlib.Path(module.__file__).parents, module.__file__
 from mtlgym.bench.table_files import tables
-assert tables()
-for id in ("MTL-QM9-Mini-v0", "MTL-Rooms-v0"):
+from mtlgym.bench.figures import figures
+assert tables() and figures()
+for id in ("MTL-Bandit-v0", "MTL-QM9-Mini-v0", "MTL-Rooms-v0", "MTL-TextMix-v0"):
     env = gymnasium.make(id)
     assert env.reset(seed=0)[0] in env.observation_space
 """

@@ -15,7 +15,7 @@ from mtlgym.bench.figures import FigurePreset
 from mtlgym.files import write_atomically
 
 HIGH, LOW = "oracle", "uniform"  # agents between which a gap is closed
-TITLES = ("policy", "median final score", "lowest", "highest", "gap closed", "its range")
+TITLES = ("policy", "score", "lowest", "highest", "gap closed", "its range")
 
 Courses = Sequence[Course]
 
@@ -45,7 +45,8 @@ def caption(figure: FigurePreset, courses: Courses) -> str:
     oracles, seeds = courses[0].final.shape
     return (
         f"{figure.name}: {figure.title}. {figure.env}, {courses[0].steps[-1]} steps, {oracles} "
-        f"oracles, {seeds} seeds; final mean scores, medians over seeds, then over oracles"
+        f"oracles, {seeds} seeds. Final mean scores, medians over seeds: median and range over "
+        "oracles"
     )
 
 

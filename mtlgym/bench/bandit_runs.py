@@ -14,6 +14,7 @@ from mtlgym.agents import Agent
 from mtlgym.bench.figures import FigurePreset
 from mtlgym.bench.tables import Row
 
+FIRST = 1000  # seed of the first oracle; no agent's settings were chosen on these
 POINTS = 200  # at which the scores of an episode are kept
 
 
@@ -42,10 +43,10 @@ class Course:
 
 
 def draw_oracles(figure: FigurePreset, options: dict[str, Any]) -> NDArray[np.float64]:
-    """The oracles, (oracles, arms): the k-th is what the environment draws from seed k."""
+    """The oracles, (oracles, arms): the k-th is what the environment draws from seed 1000 + k."""
     env: Any = gym.make(figure.env, **options).unwrapped
     found = []
-    for seed in range(figure.oracles):
+    for seed in range(FIRST, FIRST + figure.oracles):
         env.reset(seed=seed)
         found.append(np.array(env.oracle))
     return np.array(found)

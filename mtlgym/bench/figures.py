@@ -23,7 +23,7 @@ class FigurePreset:
         env: id of the environment.
         rows: the policies.
         seeds: one run a seed, oracle and policy.
-        oracles: oracles drawn, the k-th from seed k.
+        oracles: oracles drawn, the k-th, from 0, from seed 1000 + k.
         options: what the environment is made with.
         file: the file's name.
     """
