@@ -3,6 +3,7 @@
 import itertools
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from mtlgym.agents import OffPolicyLog
 from mtlgym.agents.logged_decisions import read
 from mtlgym.bench import bandit_report, bandit_runs, jsonl
-from mtlgym.bench.bench import bench_table
+from mtlgym.bench.bench import bench_table, waves
 from mtlgym.bench.cell import DECISIONS, LOG, Cell
 from mtlgym.bench.figures import figure, figures
 from mtlgym.bench.plan import plan
@@ -197,3 +198,26 @@ def test_decisions_can_be_evaluated_after_the_run(tmp_path):
         assert log.header.tasks == ("arm0", "arm1", "arm2")
         assert log.header.policy == "UniformRandom"
         assert len(log) == 40
+
+
+def test_task_size_decides_from_the_sizes_and_logs_it(tmp_path):
+    cell = Cell("MTL-TextMix-v0", "task_size", 0, TEXTS | {"steps": 12})
+    result = run_cell(cell, tmp_path)
+    assert result["probabilities"] == pytest.approx([1 / 3, 2 / 3])
+    found = read(tmp_path / DECISIONS)
+    assert len(found) == 12
+    assert found.propensities == pytest.approx(np.where(found.actions == 0, 1 / 3, 2 / 3))
+
+
+def test_agents_that_weigh_tasks_log_no_decisions(tmp_path):
+    options = {"dim": 4, "edge_hidden": 2, "steps": 2, "batch_size": 8}
+    result = run_cell(Cell("MTL-QM9-Mini-v0", "uniform", 0, options), tmp_path)
+    assert "probabilities" not in result
+    assert not (tmp_path / DECISIONS).exists()
+
+
+def test_rows_that_learn_from_others_run_after_them():
+    cells = [Cell("x", "a", 0, label=name, log_of=log) for name, log in (("A", "B"), ("B", ""))]
+    places = [(cell, Path(cell.label)) for cell in cells]
+    assert waves(places) == [[1], [0]]
+    assert waves(places[:1]) == [[0], []]  # that of B is there already

@@ -85,22 +85,28 @@ def run_cells(places: Sequence[Place], checkpoint_every: int, jobs: int) -> list
     """The cells' results in order; with more than one job, in worker processes of one thread."""
     checks.integer("jobs", jobs, least=1)
     if jobs == 1:
-        order = sorted(range(len(places)), key=lambda index: bool(places[index][0].log_of))
-        run = {index: with_progress(*places[index], checkpoint_every) for index in order}
-        return [run[index] for index in range(len(places))]
+        order = [index for wave in waves(places) for index in wave]
+        found = {index: with_progress(*places[index], checkpoint_every) for index in order}
+        return [found[index] for index in range(len(places))]
     spawn = multiprocessing.get_context("spawn")
     results: dict[int, dict[str, Any]] = {}
     with ProcessPoolExecutor(jobs, spawn, torch.set_num_threads, (1,)) as pool:
-        for waits in (False, True):  # cells that learn from another's decisions come after it
+        for wave in waves(places):
             futures = {
-                pool.submit(run_cell, cell, folder, checkpoint_every=checkpoint_every): index
-                for index, (cell, folder) in enumerate(places)
-                if bool(cell.log_of) == waits
+                pool.submit(run_cell, *places[index], checkpoint_every=checkpoint_every): index
+                for index in wave
             }
             done = as_completed(futures)
             for future in tqdm(done, total=len(futures), unit="run", dynamic_ncols=True):
                 results[futures[future]] = future.result()
     return [results[index] for index in range(len(places))]
+
+
+def waves(places: Sequence[Place]) -> list[list[int]]:
+    """Which places are run first and which, as they learn from the decisions of those, after."""
+    labels = {cell.label for cell, _ in places}
+    late = [cell.log_of != "" and cell.log_of in labels for cell, _ in places]
+    return [[index for index, waits in enumerate(late) if waits == wave] for wave in (False, True)]
 
 
 def with_progress(cell: Cell, folder: Path, checkpoint_every: int) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import numpy as np
 from mtlgym.agents import OffPolicyLog
 from mtlgym.bench.cell import DECISIONS, Cell, folder_name
 
+FLUSH_EVERY = 100  # decisions; a run that was killed goes on from a checkpoint, before them
+
 
 class DecisionLog:
     """Logs each task that was chosen, how probable it was, and the improvement that it brought.
@@ -16,23 +18,14 @@ class DecisionLog:
     Hokamp (2019), eq. 16, whatever the environment's reward is.
     """
 
-    def __init__(
-        self, agent: Any, tasks: tuple[str, ...], folder: Path, size: int | None = None
-    ) -> None:
+    def __init__(self, agent: Any, tasks: tuple[str, ...], folder: Path, size: int = 0) -> None:
         """Start a log in the folder, or continue it behind its first `size` records."""
-        self._agent = agent
+        self._agent, self._tasks, self._path = agent, tasks, folder / DECISIONS
         self._log: OffPolicyLog | None = None
-        if getattr(agent, "probabilities", None) is None:
-            return
-        path = folder / DECISIONS
-        if size is None:
-            path.unlink(missing_ok=True)  # of a run that ended before its first checkpoint
-            policy = type(agent).__name__
-            self._log = OffPolicyLog.create(
-                path, len(tasks), tasks=tasks, policy=policy, flush_every=100
-            )
+        if size:
+            self._log = OffPolicyLog.open(self._path, size=size, flush_every=FLUSH_EVERY)
         else:
-            self._log = OffPolicyLog.open(path, size=size, flush_every=100)
+            self._path.unlink(missing_ok=True)  # of a run that ended before its first checkpoint
 
     @property
     def size(self) -> int:
@@ -43,13 +36,21 @@ class DecisionLog:
         return len(self._log)
 
     def chances(self) -> np.ndarray | None:
-        """The distribution that the agent chooses from now, None where it has none."""
-        return None if self._log is None else self._agent.probabilities
+        """The distribution that the agent has just chosen from, None where there is none."""
+        return getattr(self._agent, "probabilities", None)
 
     def write(self, action: Any, chances: np.ndarray | None, info: dict[str, Any]) -> None:
         """Log a decision that was made from these chances, and what it brought."""
-        if self._log is None or chances is None or info.get("failure"):
+        if chances is None or info.get("failure"):
             return  # a step that broke down brought nothing
+        if self._log is None:
+            self._log = OffPolicyLog.create(
+                self._path,
+                len(self._tasks),
+                tasks=self._tasks,
+                policy=type(self._agent).__name__,
+                flush_every=FLUSH_EVERY,
+            )
         self._log.write(int(action), float(chances[action]), info["improvement"])
 
     def summary(self) -> dict[str, Any]:

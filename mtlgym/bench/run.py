@@ -103,8 +103,8 @@ class Run:
     def _advance(self) -> None:
         before, epoch, started = self._observation, self._info.get("epoch"), time.perf_counter()
         losses = self._subject.losses(self._info)
-        chances = self._decisions.chances()
         action = self._agent.act(before, self._info)
+        chances = self._decisions.chances()
         after, reward, terminated, truncated, info = self._env.step(action)
         self._agent.learn(before, action, reward, after, terminated, truncated, info)
         self.seconds += time.perf_counter() - started
