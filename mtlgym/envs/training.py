@@ -8,13 +8,12 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.envs import picture, snapshot
+from mtlgym.envs import infos, picture, snapshot
 from mtlgym.envs.episode import Episode
 from mtlgym.envs.history import History
 from mtlgym.envs.interfaces import make_interface
 from mtlgym.envs.observations import Observer
 from mtlgym.envs.options import configure
-from mtlgym.envs.rewards import improvement
 from mtlgym.metrics import Baseline
 from mtlgym.problems.problem import Problem
 from mtlgym.record import Record
@@ -97,7 +96,8 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         self._episode, self.is_open = episode, True
         self._ready = False
         self._history = History()
-        return self._observer.observe(record), {**self._info(record), **self._sizes()}
+        sizes = infos.sizes(self.problem, self.settings)
+        return self._observer.observe(record), self._info(record) | sizes
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Train as the action says, then look at what comes next.
@@ -197,14 +197,4 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         return reward
 
     def _info(self, record: Record) -> dict[str, Any]:
-        info = {**record.to_info(), "data": self.problem.source.kind, "reward_ready": self._ready}
-        if self.settings.interface == "tasks":
-            info["improvement"] = improvement(record, record)
-        return info
-
-    def _sizes(self) -> dict[str, Any]:
-        """Training samples of each task, where the agent chooses among them."""
-        if self.settings.interface != "tasks":
-            return {}
-        sizes = self.problem.splits["train"].sizes
-        return {"task_sizes": np.broadcast_to(sizes, len(self.problem.tasks)).copy()}
+        return infos.info(record, self.problem, self.settings, self._ready)

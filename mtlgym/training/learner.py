@@ -14,8 +14,8 @@ from mtlgym.problems.problem import Batch, Problem
 from mtlgym.training.failure import UnsoundGradientError, blame, failed_losses, unsound
 from mtlgym.training.feed import Feed
 from mtlgym.training.randomness import FORWARD, MODEL, private_randomness
-from mtlgym.training.schedulers import SCHEDULERS
 from mtlgym.training.settings import Training
+from mtlgym.training.timetable import Timetable
 from mtlgym.training.update import Update
 from mtlgym.training.validation import Validation
 
@@ -31,10 +31,8 @@ class Learner:
         update: its optimizer and gradient method.
         feed: the training batches.
         steps: optimizer steps made so far.
-        steps_per_epoch: those in which the largest source is seen once or, where decisions choose
-            the task, as many as all sources have batches.
-        budget: optimizer steps in the whole training.
         validation: scores on the validation split.
+        timetable: when it validates, changes the learning rate and ends.
     """
 
     def __init__(
@@ -45,7 +43,6 @@ class Learner:
         `joint` says whether decisions weigh the tasks of a joint batch.
         """
         self._problem = problem
-        self._training = training
         self._seed = seed
         self._transform = transform
         self._hardware = training.hardware
@@ -59,11 +56,10 @@ class Learner:
         self._pending: tuple[Batch, Tensor] | None = None  # a batch and its losses, with a graph
         self._trained: tuple[Batch, Tensor] | None = None  # the last one and its weights
         self.feed = Feed(problem.splits["train"], training, seed)
-        self.steps_per_epoch = (max if joint else sum)(self.feed.batches)
-        self.budget = training.steps or training.epochs * self.steps_per_epoch
-        self._schedule = SCHEDULERS[training.scheduler]
-        self._scheduler = self._schedule.make(self.update.optimizer, self.budget)
         self.validation = Validation(problem, keep_best=training.keep_best)
+        self.timetable = Timetable(
+            training, self.update.optimizer, self.validation, self.feed.batches, joint=joint
+        )
         self.steps = 0
 
     @property
@@ -128,21 +124,8 @@ class Learner:
             return torch.cat([self._forward(self.feed.peek(t), t).cpu() for t in tasks])
 
     def end_step(self) -> None:
-        """Validate and move the learning rate on, as far as it is time to."""
-        if self._schedule.per_step:
-            self._scheduler.step()
-        steps, epochs = self._training.validate_steps, self._training.validate_every
-        if steps and self.steps % steps == 0:
-            self.validation.run(self.model)
-        epoch, into = divmod(self.steps, self.steps_per_epoch)
-        if into:
-            return
-        if epochs and not steps and epoch % epochs == 0:
-            self.validation.run(self.model)
-        if isinstance(self._scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            self._scheduler.step(self.validation.score)
-        elif not self._schedule.per_step:
-            self._scheduler.step()
+        """Validate and move the learning rate on, as far as it is due."""
+        self.timetable.after(self.steps, self.model)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a learner of the same problem, training and seed needs to continue."""
@@ -151,7 +134,7 @@ class Learner:
             "drawn": self.feed.drawn,
             "model": dict(self.model.state_dict()),
             "update": self.update.state_dict(),
-            "scheduler": self._scheduler.state_dict(),
+            "timetable": self.timetable.state_dict(),
             "validation": self.validation.state_dict(),
         }
         return copy.deepcopy(state)
@@ -160,7 +143,7 @@ class Learner:
         """Continue from that state; with `look`, the batch that was pending is looked at again."""
         self.model.load_state_dict(state["model"])
         self.update.load_state_dict(copy.deepcopy(state["update"]))
-        self._scheduler.load_state_dict(state["scheduler"])
+        self.timetable.load_state_dict(state["timetable"])
         self.validation.load_state_dict(state["validation"])
         self.steps = state["steps"]
         self.feed.drawn = list(state["drawn"])
