@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
 
+import docs_agents
 import docs_bandit
 import docs_training
 from docs_markdown import clean, described, first, sections, table
@@ -111,6 +112,7 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages = {FOLDER / f"{preset.id}.md": page(preset) for preset in presets().values()}
     links = "\n".join(f"- [{p.id}]({p.id}.md): {p.title}" for p in presets().values())
+    pages[FOLDER.parent / "agents.md"] = docs_agents.page()
     pages[FOLDER.parent / "methods.md"] = methods(METHODS, LOSS_METHODS)
     pages[FOLDER.parent / "gradients.md"] = gradients()
     pages[FOLDER.parent / "records.md"] = records()

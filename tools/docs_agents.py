@@ -1,0 +1,47 @@
+"""The page of all agents."""
+
+from pkgutil import resolve_name
+
+from docs_markdown import clean, described, first, table
+
+from mtlgym.agents import AGENTS, OPTIONS
+from mtlgym.agents.estimators import ESTIMATORS
+
+HEAD = """# Agents
+
+Users of the plain Gymnasium API: `act(observation, info)` decides, `learn(...)` is told what came
+of it, `state_dict` and `load_state_dict` continue a run bit for bit. By name:
+`mtlgym.agents.make("exp3s:eta=0.01", env.observation_space, env.action_space, seed=0)`, or
+`mtlgym train --agent exp3s:eta=0.01`; the classes are in `mtlgym.agents`. An environment for an
+agent is made with the options that `mtlgym.agents.environment_options(NAME)` gives. The agents
+that choose among tasks or arms also act for a vector of environments at once, whose action space
+is `MultiDiscrete`; their `probabilities` are what they choose from."""
+LOGS = """## Decisions on file
+
+A run of an agent that chooses leaves every decision, its propensity and the improvement that it
+brought in `decisions.log`, written by `mtlgym.agents.OffPolicyLog`; a crash can cut it, not spoil
+it. From one log or several, other policies are valued and better ones found without a further
+run: [examples/10_counterfactual.py](../examples/10_counterfactual.py). A value takes two sums an
+arm, however long the log is. The estimators:"""
+APART = ("observation_space", "action_space", "seed")
+
+
+def page() -> str:
+    """The page, from the classes' docstrings."""
+    parts = [HEAD]
+    for name, path in AGENTS.items():
+        kind = resolve_name(path)
+        text = clean(kind.__doc__).partition("Attributes:")[0].partition("Raises:")[0].strip()
+        told = {**described(kind, "Attributes"), **described(kind.__init__, "Args")}
+        rows = [
+            (f"`{key}`", value)
+            for key, value in told.items()
+            if key not in APART and key in kind.__init__.__annotations__
+        ]
+        options = ", ".join(f"`{key}={value!r}`" for key, value in OPTIONS[name].items())
+        needs = f"\n\nMade for environments with {options}." if options else ""
+        settings = table(("setting", "what it is"), rows) if rows else "No settings."
+        parts.append(f"## `{name}`: {kind.__name__}\n\n{text}{needs}\n\n{settings}")
+    rows = [(f"`{name}`", first(function)) for name, function in ESTIMATORS.items()]
+    parts += [LOGS, table(("estimator", "what it is"), rows)]
+    return "\n\n".join(parts) + "\n"
