@@ -98,7 +98,8 @@ def read(space: spaces.Space, agent: str) -> Arms:
             return Arms(counts.pop(), len(space.nvec))
     raise ValueError(
         f"{agent} needs the action space Discrete(arms), or MultiDiscrete of equal numbers of arms "
-        f"for a vector environment; `action_space` is {space}"
+        f"for a vector environment; `action_space` is {space}. In a training, "
+        '`interface="tasks"` makes it one'
     )
 
 

@@ -121,15 +121,17 @@ class Counterfactual:
 
         Of a row whose episode has ended, the next decision is not kept: a vector environment
         resets the row in that step, unless it did so before, and then one decision is no loss.
+        Nor is one with an `info["failure"]`, as it has no outcome.
 
         Raises:
             ValueError: for what is no arm, or a reward that is not finite; nothing is changed then.
         """
+        chosen, rewards = self._arms.chosen(action), self._arms.rewards(reward)
         if self.practice == 0:
             return
-        chosen, rewards = self._arms.chosen(action), self._arms.rewards(reward)
         propensities = self._probabilities[np.arange(len(chosen)), chosen]
-        self._sums.add_checked(chosen, propensities, rewards, ~self._resetting)
+        failed = self._arms.rows is None and bool(info.get("failure"))  # it has no outcome then
+        self._sums.add_checked(chosen, propensities, rewards, ~self._resetting & (not failed))
         ended = np.atleast_1d(np.logical_or(terminated, truncated))
         self._resetting = ended & (self._arms.rows is not None)
         for row in np.flatnonzero(ended).tolist():

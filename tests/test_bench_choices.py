@@ -71,15 +71,21 @@ def test_an_agent_that_practises_is_measured_in_the_episode_after(tmp_path):
     last = np.array(result["probabilities"])
     assert np.allclose(found.propensities[400:], last[found.actions[400:]])
     assert not np.allclose(last, 1 / 3)
+    assert result["chosen"] == pytest.approx(np.bincount(found.actions[400:], minlength=3) / 200)
+    assert result["practice"] == 2
     rows = jsonl.read(tmp_path / LOG)
     assert [row["step"] for row in rows] == list(range(2, 201, 2))
 
 
-@pytest.mark.parametrize("agent", ["counterfactual:iterations=5", "exp3s", "thompson"])
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(agent, tmp_path):
+@pytest.mark.parametrize(
+    ("agent", "later"),
+    # 55 and 50 steps after the first stop: in the second and in the third episode
+    [("counterfactual:iterations=5", (55, 50)), ("exp3s", (25,)), ("thompson", (25,))],
+)
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(agent, later, tmp_path):
     cell = Cell("MTL-Bandit-v0", agent, 1, BANDIT)
     whole = run_cell(cell, tmp_path / "whole")
-    for steps in (17, 25):
+    for steps in (17, *later):
         with pytest.raises(Stopped):
             run_cell(cell, tmp_path / "cut", stop_at(steps), checkpoint_every=10)
     again = run_cell(cell, tmp_path / "cut", checkpoint_every=10)
@@ -114,7 +120,15 @@ def test_a_policy_learns_from_the_decisions_of_another_row(tmp_path):
 
 def test_a_row_without_its_log_says_which_file_it_wants(tmp_path):
     cell = plan(table("glue-table1"), "embedded", TEXTS).cells(["Counterfactual"], [0])[0]
-    with pytest.raises(FileNotFoundError, match=r"Random.seed-0.decisions\.log"):
+    with pytest.raises(FileNotFoundError, match=r"Random.seed-0.settings\.json.*run 'Random'"):
+        Run(cell, cell.folder(tmp_path))
+    first = plan(table("glue-table1"), "embedded", TEXTS | {"lr": 0.1}).cells(["Random"], [0])[0]
+    with pytest.raises(Stopped):
+        run_cell(first, first.folder(tmp_path), stop_at(3))
+    with pytest.raises(FileNotFoundError, match=r"Random.seed-0.result\.json"):
+        Run(cell, cell.folder(tmp_path))
+    run_cell(first, first.folder(tmp_path))
+    with pytest.raises(ValueError, match=r"another protocol .*lr: 0\.1 there, 0\.0005 here"):
         Run(cell, cell.folder(tmp_path))
     other = Cell(cell.env, "uniform", 0, cell.options, "Random", log_of="Random")
     with pytest.raises(ValueError, match="`log_of` needs an agent with `fit`"):
@@ -155,7 +169,7 @@ def test_every_figure_file_is_a_preset_of_known_agents():
 
 def test_the_figure_is_written_and_orders_the_policies(tmp_path, capsys):
     rows = ["Oracle", "Counterfactual", "Exp3.S", "Random", "Resting"]
-    arguments = ["--seeds", "0", "1", "2", "--set", "steps=600", "oracles=3"]
+    arguments = ["--seeds", "0", "1", "2", "--set", "steps=2000", "oracles=2"]
     command = ["bench", "--preset", "bandit-figure1", "--rows", *rows, *arguments]
     assert main([*command, "--out", str(tmp_path)]) == 0
     assert "gap closed" in capsys.readouterr().out
@@ -163,13 +177,13 @@ def test_the_figure_is_written_and_orders_the_policies(tmp_path, capsys):
     for name in ("scores.png", "regret.png", "pulls.png"):
         assert (folder / name).stat().st_size > 1000
     results = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
-    assert len(results) == 5 * 3 * 3
+    assert len(results) == 5 * 2 * 3
     finals = {
         label: np.median([r["score"] for r in results if r["label"] == label]) for label in rows
     }
     assert finals["Oracle"] > finals["Random"]
     assert finals["Resting"] > finals["Random"]
-    assert {tuple(r["pulls"]) for r in results if r["label"] == "Random"} != set()
+    assert finals["Counterfactual"] > max(finals["Random"], finals["Exp3.S"])
     assert all(sum(r["pulls"]) == pytest.approx(1) for r in results)
 
 
@@ -221,3 +235,19 @@ def test_rows_that_learn_from_others_run_after_them():
     places = [(cell, Path(cell.label)) for cell in cells]
     assert waves(places) == [[1], [0]]
     assert waves(places[:1]) == [[0], []]  # that of B is there already
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--set", "reward=prediction_gain"], "`reward` must be 'improvement' for agent"),
+        (["--set", "oracle=[1]"], "`oracle` is drawn in a figure"),
+        (["--set", "oracles=0"], "`oracles` must be an integer of at least 1"),
+        (["--jobs", "2"], "do not go with a figure"),
+        (["--rows", "Randm"], "Did you mean 'Random'"),
+    ],
+)
+def test_what_makes_no_figure_is_refused(extra, message, tmp_path, capsys):
+    assert main(["bench", "--preset", "bandit-figure1", "--out", str(tmp_path), *extra]) == 1
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.iterdir())

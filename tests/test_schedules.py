@@ -38,7 +38,7 @@ def test_the_linear_schedule_takes_the_shortest_budget():
 
 
 @pytest.mark.parametrize("name", [n for n, each in SCHEDULERS.items() if not each.per_step])
-def test_other_schedules_start_from_the_learning_rate_and_stay_for_an_epoch(name):
+def test_other_schedules_start_from_the_learning_rate(name):
     scheduler = SCHEDULERS[name].make(torch.optim.SGD([torch.zeros(1)], lr=0.5), 10)
     assert scheduler.optimizer.param_groups[0]["lr"] == 0.5
 

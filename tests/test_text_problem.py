@@ -1,6 +1,5 @@
 """Problems over texts: batches, losses, metrics, the cache of tokens, and their encoders."""
 
-import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -279,9 +278,7 @@ def test_a_pretrained_encoder_starts_from_its_weights_every_time(tmp_path):
 
 
 def test_without_real_files_the_text_mix_is_trained_from_scratch():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        env = make("MTL-GLUE-v0", data="embedded", steps=2, **TINY)
+    env = make("MTL-GLUE-v0", data="embedded", steps=2, **TINY)
     env.reset(seed=0)
     assert env.problem.tasks == tuple(text_mix.TASKS)
     assert sum(p.numel() for p in env.episode.learner.model.parameters()) < 200_000
@@ -333,6 +330,7 @@ def test_a_text_run_goes_on_bit_for_bit(tmp_path):
         ({"tasks": ["wn_ordre"]}, "Did you mean 'wn_order'"),
         ({"tasks": []}, "`tasks`"),
         ({"max_length": 0}, "`max_length`"),
+        ({"max_length": 3}, "`max_length` must be an integer from 4 to"),
         ({"dropout": 1.0}, "`dropout`"),
         ({"width": 0}, "`width`"),
         ({"width": 10, "attention_heads": 4}, "`width` must be a multiple of `attention_heads`"),
@@ -341,3 +339,20 @@ def test_a_text_run_goes_on_bit_for_bit(tmp_path):
 def test_what_makes_no_text_problem_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         mixed(**options)
+
+
+def test_an_encoder_takes_no_more_tokens_than_it_has_positions(tmp_path):
+    save_encoder(tmp_path)
+    with pytest.raises(ValueError, match="`max_length` must be an integer from 4 to 512"):
+        mixed(encoder=str(tmp_path), tasks=["wn_order"], max_length=600)
+
+
+def test_loading_an_encoder_draws_nothing_from_the_global_stream(tmp_path, capfd):
+    save_encoder(tmp_path, pooler=False)
+    capfd.readouterr()
+    before = torch.get_rng_state()
+    first, second = (mixed(encoder=str(tmp_path), tasks=["wn_order"]) for _ in range(2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert len(first.pretrained) == 64
+    assert first.pretrained == second.pretrained
+    assert capfd.readouterr() == ("", "")

@@ -23,7 +23,7 @@ SPECIAL = {
 }
 
 
-def save_encoder(folder, kind="bert"):
+def save_encoder(folder, kind="bert", pooler=True):
     """Save an encoder and its tokenizer there; give the encoder."""
     vocabulary = text_mix.load(["wn_order"])[1]
     pieces = BertWordPieceTokenizer({piece: i for i, piece in enumerate(vocabulary)})
@@ -38,7 +38,8 @@ def save_encoder(folder, kind="bert"):
                     num_hidden_layers=1,
                     num_attention_heads=2,
                     intermediate_size=32,
-                )
+                ),
+                add_pooling_layer=pooler,
             )
         else:
             model = DistilBertModel(

@@ -13,9 +13,11 @@ Users of the plain Gymnasium API: `act(observation, info)` decides, `learn(...)`
 of it, `state_dict` and `load_state_dict` continue a run bit for bit. By name:
 `mtlgym.agents.make("exp3s:eta=0.01", env.observation_space, env.action_space, seed=0)`, or
 `mtlgym train --agent exp3s:eta=0.01`; the classes are in `mtlgym.agents`. An environment for an
-agent is made with the options that `mtlgym.agents.environment_options(NAME)` gives. The agents
-that choose among tasks or arms also act for a vector of environments at once, whose action space
-is `MultiDiscrete`; their `probabilities` are what they choose from."""
+agent is made with the options that `mtlgym.agents.environment_options(NAME)` gives.
+
+Agents that choose among tasks or arms need `interface="tasks"`, which the text tasks have and any
+training takes. They also act for a vector of environments at once, whose action space is
+`MultiDiscrete`; their `probabilities` are what they choose from."""
 LOGS = """## Decisions on file
 
 A run of an agent that chooses leaves every decision, its propensity and the improvement that it

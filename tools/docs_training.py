@@ -30,7 +30,7 @@ def sections(preset: Preset) -> dict[str, str]:
     return {
         "": f"# {preset.id}\n\n{preset.title}.\n\n{_facts(env, training)}",
         "Description": clean(TrainingEnv.__doc__) + "\n\n" + _problem(preset),
-        "Tasks and metrics": _metrics(training),
+        _titled("Tasks and metrics", preset, sourced): _metrics(training),
         "Action Space": f"`{env.action_space}`\n\n{clean(type(training.interface).__doc__)} "
         f"The tasks are, in this order, {', '.join(tasks)}.",
         "Observation Space": f"`{env.observation_space}`\n\n"
@@ -56,6 +56,11 @@ def sections(preset: Preset) -> dict[str, str]:
         "Published figures": _published(preset, training),
         "Version History": "- v0: first release",
     }
+
+
+def _titled(title: str, preset: Preset, sourced: bool) -> str:
+    """The title, with the data that the section is of where there are real ones too."""
+    return f"{title} of the embedded data" if sourced and "data" not in preset.options else title
 
 
 def _facts(env: gym.Env, training: TrainingEnv) -> str:

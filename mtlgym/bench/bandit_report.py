@@ -32,7 +32,11 @@ def lines(courses: Courses) -> list[list[str]]:
         mine = np.median(course.final, axis=1)  # (oracles,)
         line = [course.row.label, *(f"{f(mine):.4f}" for f in (np.median, np.min, np.max))]
         if HIGH in medians and LOW in medians:
-            closed = (mine - medians[LOW]) / (medians[HIGH] - medians[LOW])
+            gaps = medians[HIGH] - medians[LOW]
+            closed = (mine - medians[LOW])[gaps != 0] / gaps[gaps != 0]
+        else:
+            closed = np.empty(0)
+        if len(closed):
             line += [f"{np.median(closed):.2f}", f"{closed.min():.2f} to {closed.max():.2f}"]
         else:
             line += ["-", "-"]
@@ -72,9 +76,9 @@ def curves(courses: Courses) -> Figure:
 
 
 def regret(courses: Courses) -> Figure:
-    """The gains that a policy is behind the oracle by, added up over the steps, as in `curves`.
+    """How far a policy's gains, added up, are below the oracle's of the same bandit and seed.
 
-    Of the same bandit and seed; below 0 where a policy is ahead.
+    Below 0 where it is ahead; median and range as in `curves`.
     """
     best = next((c for c in courses if c.row.agent == HIGH), courses[0])
     picture, panels = plots.grid(best.final.shape[0])
@@ -93,7 +97,7 @@ def pulls(courses: Courses, oracles: np.ndarray) -> Figure:
     for oracle, axes in enumerate(panels):
         shares = {c.row.label: c.pulls[oracle].mean(axis=0) for c in courses}
         names = [str(arm) for arm in range(oracles.shape[1])]
-        plots.bars(axes, {"the distribution itself": oracles[oracle], **shares}, names)
+        plots.bars(axes, {"the distribution itself": oracles[oracle]}, shares, names)
         axes.set(title=f"oracle {oracle}", xlabel="arm", ylabel="share of pulls")
     plots.legend(picture, panels[0])
     return picture

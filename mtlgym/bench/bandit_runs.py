@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mtlgym import agents
 from mtlgym.agents import Agent
 from mtlgym.bench.figures import FigurePreset
+from mtlgym.bench.options import for_agent
 from mtlgym.bench.tables import Row
 
 FIRST = 1000  # seed of the first oracle; no agent's settings were chosen on these
@@ -43,7 +44,7 @@ class Course:
 
 
 def draw_oracles(figure: FigurePreset, options: dict[str, Any]) -> NDArray[np.float64]:
-    """The oracles, (oracles, arms): the k-th is what the environment draws from seed 1000 + k."""
+    """The oracles, (oracles, arms): oracle k, from 0, is drawn from seed 1000 + k."""
     env: Any = gym.make(figure.env, **options).unwrapped
     found = []
     for seed in range(FIRST, FIRST + figure.oracles):
@@ -67,13 +68,12 @@ def run(
         ValueError: for an option that the environment has not.
     """
     rows = len(oracles) * len(seeds)
-    needed = agents.environment_options(row.agent)
     env: Any = gym.make_vec(
         figure.env,
         num_envs=rows,
         autoreset_mode=AutoresetMode.DISABLED,
         oracle=np.repeat(oracles, len(seeds), axis=0),
-        **(needed | options),
+        **for_agent(row.agent, options),
     )
     agent = agents.make(row.agent, env.observation_space, env.action_space, seeds[0])
     observation, info = env.reset(seed=list(seeds) * len(oracles))

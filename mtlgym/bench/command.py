@@ -37,7 +37,8 @@ def bench(
 ) -> int:
     """Train by several agents, or as a published table does; write results, tables and plots.
 
-    Finished runs are kept, and a run that was cut short goes on.
+    Finished runs are kept, and a run that was cut short goes on; but the policies of a figure,
+    which take seconds, are run anew.
 
     Args:
         env: id of the environment; see `mtlgym list`.
@@ -64,6 +65,8 @@ def bench(
             raise ValueError("`--stl` and `--agents` go with `--env`; a preset has `--rows`")
         lookup({**tables(), **figures()}, preset, "preset")
         if preset in figures():
+            if data != "auto" or jobs != 1:
+                raise ValueError("`--data` and `--jobs` do not go with a figure of bandits")
             return _figure(preset, rows, seeds, out, given)
         chosen = plan(table(preset), data, given)
         return _table(chosen, chosen.cells(rows, seeds), out, checkpoint_every, jobs)
@@ -94,6 +97,8 @@ def _figure(
     """Run policies of a figure preset on all its bandits; print the table, write all files."""
     from mtlgym.bench import bandit_report, bandit_runs
 
+    if "oracle" in options:
+        raise ValueError("`oracle` is drawn in a figure; `--set oracles=N` says how many")
     figure = figure_of(name, labels, options.pop("oracles", None))
     seeds, options = seeds or figure.seeds, {**figure.options, **options}
     oracles = bandit_runs.draw_oracles(figure, options)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mtlgym.agents import OffPolicyLog
-from mtlgym.bench.cell import DECISIONS, Cell, folder_name
+from mtlgym.bench.cell import DECISIONS, RESULT, SETTINGS, Cell, folder_name, read_json
 
 FLUSH_EVERY = 100  # decisions; a run that was killed goes on from a checkpoint, before them
 
@@ -35,13 +35,13 @@ class DecisionLog:
         self._log.flush()
         return len(self._log)
 
-    def chances(self) -> np.ndarray | None:
+    def probabilities(self) -> np.ndarray | None:
         """The distribution that the agent has just chosen from, None where there is none."""
         return getattr(self._agent, "probabilities", None)
 
-    def write(self, action: Any, chances: np.ndarray | None, info: dict[str, Any]) -> None:
-        """Log a decision that was made from these chances, and what it brought."""
-        if chances is None or info.get("failure"):
+    def write(self, action: Any, probabilities: np.ndarray | None, info: dict[str, Any]) -> None:
+        """Log a decision that was made from this distribution, and what it brought."""
+        if probabilities is None or info.get("failure"):
             return  # a step that broke down brought nothing
         if self._log is None:
             self._log = OffPolicyLog.create(
@@ -51,14 +51,14 @@ class DecisionLog:
                 policy=type(self._agent).__name__,
                 flush_every=FLUSH_EVERY,
             )
-        self._log.write(int(action), float(chances[action]), info["improvement"])
+        self._log.write(int(action), float(probabilities[action]), info["improvement"])
 
-    def summary(self) -> dict[str, Any]:
-        """What the result says of them: each task's share, and the policy at the end."""
+    def summary(self, steps: int) -> dict[str, Any]:
+        """Each task's share of the last so many, and the policy at the end, for the result."""
         if self._log is None:
             return {}
         found = self._log.decisions()
-        shares = np.bincount(found.actions, minlength=found.arms) / max(1, len(found))
+        shares = np.bincount(found.actions[-steps:], minlength=found.arms) / steps
         return {"chosen": shares.tolist(), "probabilities": self._agent.probabilities.tolist()}
 
     def close(self) -> None:
@@ -71,11 +71,20 @@ def prepare(cell: Cell, folder: Path, agent: Any) -> None:
     """Fit the agent on the decisions that its cell learns from, if there are any.
 
     Raises:
-        ValueError: for an agent that cannot be fitted.
-        OSError: if the log is not there; names it.
+        ValueError: for an agent that cannot be fitted, or decisions of another protocol.
+        OSError: if that cell is not finished; names the file that is missing.
     """
     if not cell.log_of:
         return
     if not hasattr(agent, "fit"):
         raise ValueError(f"`log_of` needs an agent with `fit`, as counterfactual, not {cell.agent}")
-    agent.fit(folder.parents[1] / folder_name(cell.log_of) / folder.name / DECISIONS)
+    source = folder.parents[1] / folder_name(cell.log_of) / folder.name
+    for name in (SETTINGS, RESULT):
+        if not (source / name).exists():
+            raise FileNotFoundError(f"{source / name} is not there: run {cell.log_of!r} first")
+    there, here = read_json(source / SETTINGS)["options"], cell.describe()["options"]
+    differing = sorted(k for k in {*there, *here} - {"reward"} if there.get(k) != here.get(k))
+    if differing:
+        told = "; ".join(f"{k}: {there.get(k)!r} there, {here.get(k)!r} here" for k in differing)
+        raise ValueError(f"{source} holds decisions of another protocol ({told})")
+    agent.fit(source / DECISIONS)

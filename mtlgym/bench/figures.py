@@ -22,7 +22,8 @@ class FigurePreset:
         title: what it reproduces, and the paper.
         env: id of the environment.
         rows: the policies.
-        seeds: one run a seed, oracle and policy.
+        seeds: one run a seed, oracle and policy. The environment's seed, from which MaxP and u are
+            drawn; a policy's own draws follow from the whole list.
         oracles: oracles drawn, the k-th, from 0, from seed 1000 + k.
         options: what the environment is made with.
         file: the file's name.

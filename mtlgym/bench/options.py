@@ -1,10 +1,12 @@
 """Options of an environment as they are written on the command line."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import tyro
+
+from mtlgym import agents
 
 Options = Annotated[
     tuple[str, ...],
@@ -14,6 +16,21 @@ Options = Annotated[
         help="Options of the environment, values as JSON or text: lr=5e-4 data=real epochs=3.",
     ),
 ]
+
+
+def for_agent(spec: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with those that the environment needs for the agent to act as published.
+
+    Raises:
+        ValueError: for an unknown agent, or options that it contradicts.
+    """
+    needed = agents.environment_options(spec)
+    for name, value in needed.items():
+        if options.get(name, value) != value:
+            raise ValueError(
+                f"`{name}` must be {value!r} for agent {spec!r}, not {options[name]!r}"
+            )
+    return needed | dict(options)
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:

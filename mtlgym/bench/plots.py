@@ -20,7 +20,7 @@ from mtlgym.bench.summary import Row
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 STYLES = ("-", "--", ":")
 
-Logs = Mapping[str, list[list[dict[str, Any]]]]  # cell's name -> a log a seed -> a row an epoch
+Logs = Mapping[str, list[list[dict[str, Any]]]]  # cell's name -> a log a seed -> a row a period
 
 
 def read_logs(out: Path, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -33,9 +33,9 @@ def read_logs(out: Path, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def learning_curves(logs: Logs, tasks: Sequence[str]) -> Figure:
-    """Validation score, and each task's mean training loss, over the epochs."""
+    """The score (of validation; of a bandit, what the mean score lacks of 1) and mean losses."""
     figure, panels = grid(1 + len(tasks))
-    _curves(panels[0], logs, lambda row: row["score"], "validation score, lower is better")
+    _curves(panels[0], logs, lambda row: row["score"], "score, lower is better")
     for index, task in enumerate(tasks):
         _curves(panels[1 + index], logs, lambda row, i=index: row["losses"][i], f"{task}: loss")
         panels[1 + index].set_yscale("log")
@@ -102,13 +102,19 @@ def band(axes: Axes, x: NDArray[Any], values: NDArray[Any], label: str, index: i
     axes.fill_between(x, low, high, alpha=0.15, color=_line(index)["color"])
 
 
-def bars(axes: Axes, shares: Mapping[str, NDArray[Any]], names: Sequence[str]) -> None:
-    """Distributions over the same names side by side."""
-    width, places = 0.8 / len(shares), np.arange(len(names))
-    for index, (label, values) in enumerate(shares.items()):
-        offset = (index - (len(shares) - 1) / 2) * width
-        colour = COLOURS[(index - 1) % len(COLOURS)]  # the first is what the others aim at
-        axes.bar(places + offset, values, width, label=label, color=colour if index else "#BBBBBB")
+def bars(
+    axes: Axes,
+    known: Mapping[str, NDArray[Any]],
+    shares: Mapping[str, NDArray[Any]],
+    names: Sequence[str],
+) -> None:
+    """Distributions over the same names side by side; the known ones first, in grey."""
+    both = [(*each, "#BBBBBB") for each in known.items()]
+    both += [(*e, COLOURS[i % len(COLOURS)]) for i, e in enumerate(shares.items())]
+    width, places = 0.8 / len(both), np.arange(len(names))
+    for index, (label, values, colour) in enumerate(both):
+        offset = (index - (len(both) - 1) / 2) * width
+        axes.bar(places + offset, values, width, label=label, color=colour)
     axes.set_xticks(places, names)
 
 
@@ -118,14 +124,15 @@ def distributions(results: Sequence[Mapping[str, Any]]) -> Figure:
     Source: Glover and Hokamp (2019), Table 3.
     """
     chosen = [result for result in results if "probabilities" in result]
-    sizes = np.array(chosen[0].get("task_sizes", np.ones(len(chosen[0]["tasks"]))), float)
     policies: dict[str, list[Any]] = defaultdict(list)
     for result in chosen:
         policies[Cell.of(result).name].append(result["probabilities"])
     shares = {name: np.mean(found, axis=0) for name, found in policies.items()}
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.add_subplot()
-    bars(axes, {"share of the samples": sizes / sizes.sum(), **shares}, chosen[0]["tasks"])
+    sizes = np.array(chosen[0].get("task_sizes", ()), float)
+    known = {"share of the samples": sizes / sizes.sum()} if len(sizes) else {}
+    bars(axes, known, shares, chosen[0]["tasks"])
     axes.set_ylabel("probability")
     axes.tick_params(axis="x", labelrotation=30)
     legend(figure, axes)

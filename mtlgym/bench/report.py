@@ -93,9 +93,10 @@ def caption(rows: Sequence[Row], results: Results, preset: TablePreset | None = 
     theirs = f" in {preset.file}" if preset and first.get("stand_in_for") else ""
     baseline = f"; Δm against {first['baseline']}" if first["baseline"] else ""
     spread = "; mean ± half of the 95 % interval" if max(row.seeds for row in rows) > 1 else ""
+    split = "at the end" if first["data"] == "synthetic" else "test split"
     changed = preset.changed(first) if preset else {}
     given = "".join(f"; {key} = {json.dumps(value)}" for key, value in changed.items())
-    return f"{table}{first['env']} ({_data(first)}{theirs}), test split{baseline}{spread}{given}"
+    return f"{table}{first['env']} ({_data(first)}{theirs}), {split}{baseline}{spread}{given}"
 
 
 def _data(result: Mapping[str, Any]) -> str:

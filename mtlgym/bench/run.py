@@ -15,6 +15,7 @@ from mtlgym.bench.cell import CHECKPOINT, LOG, RESULT, Cell, open_folder, read_r
 from mtlgym.bench.decisions import DecisionLog, prepare
 from mtlgym.bench.jsonl import Log
 from mtlgym.bench.means import Means
+from mtlgym.bench.options import for_agent
 from mtlgym.bench.subjects import subject
 from mtlgym.files import write_atomically
 from mtlgym.presets import preset
@@ -22,7 +23,19 @@ from mtlgym.training import checkpoint
 
 CHECKPOINT_EVERY = 500  # steps
 SHOWN = ("epoch", "lr", "mean_score")  # beside the progress bar
-PACKAGES = ("mtlgym", "gymnasium", "numpy", "stable-baselines3", "torch", "torch-geometric")
+PACKAGES = (
+    "mtlgym",
+    "cma",
+    "gymnasium",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "stable-baselines3",
+    "tokenizers",
+    "torch",
+    "torch-geometric",
+    "transformers",
+)
 
 
 @dataclass
@@ -30,7 +43,7 @@ class Run:
     """A cell in progress.
 
     An agent that learns over several episodes, as its attribute `practice` says, has these first;
-    the log and the result are of the one after them.
+    the log and the result are of the one after them, but the decisions and `seconds` of all.
 
     Attributes:
         cell: what is run.
@@ -56,7 +69,7 @@ class Run:
             self._continue(path)
             return
         prepare(self.cell, self.folder, self._agent)
-        self.practice = getattr(self._agent, "practice", 0)
+        self.practice = self._practised = getattr(self._agent, "practice", 0)
         self._observation, self._info = self._env.reset(seed=self.cell.seed)
         self._means = Means.none(len(self._subject.tasks))
         open_folder(self.cell, self.folder)
@@ -104,12 +117,14 @@ class Run:
         before, epoch, started = self._observation, self._info.get("epoch"), time.perf_counter()
         losses = self._subject.losses(self._info)
         action = self._agent.act(before, self._info)
-        chances = self._decisions.chances()
+        self.seconds += time.perf_counter() - started
+        probabilities = self._decisions.probabilities()  # some agents take long to say
+        started = time.perf_counter()
         after, reward, terminated, truncated, info = self._env.step(action)
         self._agent.learn(before, action, reward, after, terminated, truncated, info)
         self.seconds += time.perf_counter() - started
         self._observation, self._info = after, info
-        self._decisions.write(action, chances, info)
+        self._decisions.write(action, probabilities, info)
         self._means.add(losses, self._subject.weights(action, info), reward)
         if not self._env.is_open or self.step % self._subject.period() == 0:
             self._write_row(epoch)
@@ -127,8 +142,9 @@ class Run:
             "tasks": list(self._subject.tasks),
             **self._subject.result(self._info),
             "steps": self.step,
+            "practice": self._practised,
             "seconds": round(self.seconds, 3),
-            **self._decisions.summary(),
+            **self._decisions.summary(self.step),
             "versions": {package: version(package) for package in PACKAGES},
         }
 
@@ -141,6 +157,7 @@ class Run:
             "log_size": self._log.size,
             "decisions": self._decisions.size,
             "practice": self.practice,
+            "practised": self._practised,
             "seconds": self.seconds,
         }
         checkpoint.save(self.folder / CHECKPOINT, state)
@@ -155,7 +172,8 @@ class Run:
         self._log = Log(self.folder / LOG, state["log_size"])
         tasks = self._subject.tasks
         self._decisions = DecisionLog(self._agent, tasks, self.folder, state["decisions"])
-        self.practice, self.seconds = state["practice"], state["seconds"]
+        self.practice, self._practised = state["practice"], state["practised"]
+        self.seconds = state["seconds"]
 
 
 def run_cell(
@@ -175,12 +193,6 @@ def make(cell: Cell) -> tuple[Any, agents.Agent]:
         ValueError: for an unknown id, agent or option, or options that the agent contradicts.
     """
     preset(cell.env)
-    needed = agents.environment_options(cell.agent)
-    for name, value in needed.items():
-        if cell.options.get(name, value) != value:
-            raise ValueError(
-                f"`{name}` must be {value!r} for agent {cell.agent!r}, not {cell.options[name]!r}"
-            )
-    env: Any = gym.make(cell.env, **(needed | dict(cell.options))).unwrapped
+    env: Any = gym.make(cell.env, **for_agent(cell.agent, cell.options)).unwrapped
     agent = agents.make(cell.agent, env.observation_space, env.action_space, cell.seed)
     return env, agent

@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 
 from mtlgym.bench.means import Means
+from mtlgym.envs import infos
 from mtlgym.envs.bandit import BanditEnv
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.metrics import delta_m, mean_score
@@ -98,8 +99,8 @@ class TrainingSubject:
             "failure": info["failure"],
         }
         if self.env.settings.interface == "tasks":
-            sizes = problem.splits["train"].sizes
-            figures["task_sizes"] = np.broadcast_to(sizes, len(self.tasks)).tolist()
+            figures["task_sizes"] = infos.sizes(problem, self.env.settings)["task_sizes"].tolist()
+        # A mean over metrics means something where they have one unit and one direction.
         if all(m.higher_is_better and m.unit == metrics[0].unit for m in metrics):
             figures["test"] = {"score": finite(mean_score(values, metrics)), **figures["test"]}
             figures["units"]["score"] = metrics[0].unit

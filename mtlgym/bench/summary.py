@@ -54,7 +54,7 @@ class Row:
         agent: the agent.
         seeds: how many runs there are.
         failed: how many of them broke down; their figures count all the same.
-        data: `real` or `embedded`.
+        data: `real`, `embedded` or `synthetic`.
         figures: column -> mean and interval; `delta_m` in percent, `T` in training times of the
             equal-weight runs of the same environment, and every metric in its unit.
         label: the published table's row, empty for none.

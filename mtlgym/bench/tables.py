@@ -20,7 +20,7 @@ class Row:
         label: the method as the table prints it.
         agent: its spec; see `mtlgym.agents.make`.
         options: what its environment is made with beside the table's options.
-        published: the paper's `delta_m` in percent, `T` and `score`; empty where it gives none.
+        published: the paper's `delta_m` in percent, `T` and `score` in percent; empty for none.
         log_of: label of the row whose decisions the agent is fitted on; empty for none.
     """
 

@@ -73,7 +73,7 @@ def progress(record: Record) -> Float[Tensor, " tasks"]:
 
 
 def lr(record: Record) -> Float[Tensor, " tasks"]:
-    """The learning rate in units of the first one, the same for every task."""
+    """The learning rate in units of the option `lr`, the same for every task."""
     return torch.full_like(record.losses, record.lr / record.first_lr)
 
 

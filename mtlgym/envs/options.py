@@ -115,6 +115,7 @@ def _describe(
         "tasks": problem.tasks,
         "data": problem.source.kind,
         "data_sha256": problem.source.sha256,
+        "pretrained": problem.pretrained,
         "baseline": dataclasses.asdict(problem.baseline) if problem.baseline else None,
         **{key: value for key, value in options.items() if key != "data"},
         **{k: v for part in parts for k, v in dataclasses.asdict(part).items()},

@@ -1,8 +1,10 @@
 """Text encoders by transformers: pretrained ones, and small ones from scratch."""
 
 import copy
+import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,14 +61,31 @@ class Encoder:
 
     Attributes:
         tokeniser: of the texts that it reads.
+        longest: most tokens that it takes.
         build: makes the module; parameters that are not pretrained are drawn from torch's default
             generator.
         width: length of a token's vector.
+        digest: SHA-256 of the pretrained parameters, empty for none.
     """
 
     tokeniser: Tokeniser
     build: Callable[[], nn.Module]
     width: int
+    longest: int
+    digest: str = ""
+
+    def check(self, max_length: int) -> None:
+        """Refuse samples that are too long for it, or that have no room for a text.
+
+        Raises:
+            ValueError: names `max_length`, and what is allowed.
+        """
+        least = self.tokeniser.fast.num_special_tokens_to_add(pair=True) + 1
+        if not least <= max_length <= self.longest:
+            raise ValueError(
+                f"`max_length` must be an integer from {least} to {self.longest} for this encoder, "
+                f"not {max_length}"
+            )
 
 
 def pretrained(name: str) -> Encoder:
@@ -79,7 +98,8 @@ def pretrained(name: str) -> Encoder:
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
-            model = AutoModel.from_pretrained(name, dtype=torch.float32)
+            with torch.random.fork_rng(devices=[]):  # layers that the files lack are drawn
+                model = AutoModel.from_pretrained(name, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise OSError(
             f"`encoder` {name!r} is not there: it must be a model's name on the Hugging Face hub, "
@@ -95,7 +115,10 @@ def pretrained(name: str) -> Encoder:
         model.pooler = None  # only the first token's vector is used
     # Dropout stays what the encoder's configuration says; train() turns it on.
     build = partial(copy.deepcopy, model.train())
-    return Encoder(Tokeniser(tokenizer), build, int(model.config.hidden_size))
+    positions = getattr(model.config, "max_position_embeddings", None) or sys.maxsize
+    longest = min(int(positions), int(tokenizer.model_max_length))
+    width = int(model.config.hidden_size)
+    return Encoder(Tokeniser(tokenizer), build, width, longest, _digest(model))
 
 
 def scratch(
@@ -130,7 +153,7 @@ def scratch(
         max_position_embeddings=max_length,
     )
     build = partial(BertModel, config, add_pooling_layer=False)
-    return Encoder(word_pieces(vocabulary), build, width)
+    return Encoder(word_pieces(vocabulary), build, width, max_length)
 
 
 @cache  # so that the same vocabulary is the same tokeniser, whose tokens are made once
@@ -182,13 +205,24 @@ class TextModel(nn.Module):
         return self.heads[task](self.trunk(ids, mask, types))
 
 
+def _digest(model: nn.Module) -> str:
+    """The SHA-256 of a model's parameters and buffers, with their names."""
+    found = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.contiguous().numpy())
+    return found.hexdigest()
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars of transformers inside."""
-    shown = logging.is_progress_bar_enabled()
+    """No progress bars and reports of transformers inside."""
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if shown:
             logging.enable_progress_bar()

@@ -28,14 +28,17 @@ def build(
     """GLUE as Glover and Hokamp train it: a shared BERT, a linear layer a task on its first token.
 
     The losses are negative log likelihoods in nats, and for STS-B the mean squared error of the
-    score, 0 to 5. A batch is padded to its longest sample, and samples of about equal length are
-    put in a batch. Tokens are kept in files, in the folder `tokens` beside the data's.
+    score, 0 to 5. A batch is padded to its longest sample. Tokens are kept in files, in the folder
+    `tokens` beside the data's. The tasks of the real files are `cola` (Matthews correlation),
+    `mnli`, `qnli`, `rte` and `sst2` (accuracy), `mrpc` and `qqp` (accuracy and F1) and `stsb`
+    (Pearson's and Spearman's correlation).
 
     Source: Glover and Hokamp (2019), section 4.2; Wang et al. (ICLR 2019) for the tasks.
     Differs from it in that `test` is GLUE's dev set, as the labels of its own test set are secret,
     and `val` a part of the training set that is not trained on; in that MNLI is measured on the
-    matched dev set alone; and in that without the real files the embedded text tasks are trained,
-    by an encoder from scratch unless one is named.
+    matched dev set alone; in that a batch is of samples of about equal length; and in that without
+    the real files the embedded text tasks are trained, by an encoder from scratch unless one is
+    named.
 
     Args:
         data: `auto`, `real` or `embedded`.
@@ -63,6 +66,7 @@ def build(
         return _embedded(tasks, encoder, int(max_length), dropout, form)
     names = checks.tasks(tuple(glue.TASKS) if tasks is None else tasks, glue.TASKS)
     chosen = pretrained(encoder or BERT_BASE)
+    chosen.check(max_length)
     tokens = {
         task: _tokens(folder, task, chosen.tokeniser, int(max_length), int(validation))
         for task in names
@@ -85,6 +89,7 @@ def _embedded(
         chosen = scratch(tuple(vocabulary), max_length=max_length, **form)
     else:
         chosen = pretrained(encoder)
+    chosen.check(max_length)
     tokens = {task: _mixed(task, chosen.tokeniser, max_length) for task in names}
     return text.make("glue", [text_mix.TASKS[n] for n in names], tokens, chosen, dropout, source)
 

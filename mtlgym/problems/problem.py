@@ -58,6 +58,7 @@ class Problem:
         measure: `(model, split) -> {"task/metric": value}`; the model is in evaluation mode.
         metrics: what `measure` gives.
         source: the data's files.
+        pretrained: SHA-256 of the parameters that a training starts from, empty for none.
         baseline: the single-task figures that Delta_m compares with, if there are any.
     """
 
@@ -71,3 +72,4 @@ class Problem:
     metrics: tuple[Metric, ...]
     source: Source
     baseline: Baseline | None = None
+    pretrained: str = ""

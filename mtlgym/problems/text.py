@@ -105,6 +105,7 @@ def make(
         measure=partial(measure, kinds),
         metrics=tuple(Metric(t.name, m, "%", True) for t in kinds for m in t.metrics),
         source=source,
+        pretrained=encoder.digest,
     )
 
 

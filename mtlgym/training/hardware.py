@@ -23,8 +23,8 @@ class Hardware:
         channels_last: keep images with their channels side by side, which convolutions on a GPU,
             and on many CPUs, are fastest with.
         precision: of the forward pass in training: `float32`, or `bfloat16` for autocast.
-        fused: one kernel for Adam's whole update; whether the gradients were finite is then read
-            with the next batch's losses, so that a step waits for the device only once.
+        fused: one kernel for the optimizer's whole update; whether gradients were finite is then
+            read with the next batch's losses, so that a step waits for the device only once.
         compile: compile the model with `torch.compile`, when it is first used.
     """
 

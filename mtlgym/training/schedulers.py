@@ -20,10 +20,11 @@ def halve(optimizer: Optimizer, budget: int) -> LRScheduler:
 
 
 def linear(optimizer: Optimizer, budget: int) -> LRScheduler:
-    """Up from 0 over the budget's first tenth, then down to 0 at its end, in equal steps.
+    """Up to the learning rate over the budget's first tenth, then down to 0 at its end.
 
     Source: Devlin et al. (NAACL 2019), appendix A; the share of the warm-up is that of their code
     for fine-tuning.
+    Differs from it in that the fall begins after the warm-up, at the whole learning rate.
     """
     rising = max(1, round(WARM_UP * budget))
 

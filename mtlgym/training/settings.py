@@ -22,7 +22,7 @@ class Training:
         batch_size: samples of a source in a batch.
         drop_last: leave out an epoch's last batch where it is smaller.
         optimizer: a key of `OPTIMIZERS`.
-        lr: the learning rate; `linear` is the one scheduler that does not start from it.
+        lr: the learning rate, which the scheduler's factors multiply.
         weight_decay: the optimizer's.
         scheduler: a key of `SCHEDULERS`; moves on after every epoch or, for `linear`, step.
         validate_every: epochs between two validations; 0 for none at epochs' ends.
