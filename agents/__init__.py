@@ -41,7 +41,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "ucb1": {"reward": "prediction_gain"},
     "uniform": {},
 }
-_NOT_AGENTS = ("mtlgym.agents.off_policy_log:OffPolicyLog",)
+_NOT_AGENTS = ("mtlgym.agents.off_policy_log:OffPolicyLog", "mtlgym.agents.vec_env:SB3VecEnv")
 _CLASSES = {path.partition(":")[2]: path for path in (*AGENTS.values(), *_NOT_AGENTS)}
 
 
@@ -96,6 +96,8 @@ def make(
 
 def environment_options(spec: str) -> dict[str, Any]:
     """What `gym.make` of a training environment needs for that agent to act as published.
+
+    An agent that chooses tasks needs `interface="tasks"` beside it, which some environments have.
 
     Raises:
         ValueError: for an unknown name.
