@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         Console(stderr=True).print(
-            "mtlgym: interrupted; the same command goes on from the last checkpoint"
+            "mtlgym: interrupted; the same command takes trainings up from their last checkpoints"
         )
         return INTERRUPTED
 

@@ -251,3 +251,28 @@ def test_what_makes_no_figure_is_refused(extra, message, tmp_path, capsys):
     assert main(["bench", "--preset", "bandit-figure1", "--out", str(tmp_path), *extra]) == 1
     assert message in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_figure_does_not_overwrite_one_of_other_settings(tmp_path, capsys):
+    command = ["bench", "--preset", "bandit-figure1", "--rows", "Random", "--out", str(tmp_path)]
+    options = ["--seeds", "0", "--set", "oracles=1"]
+    assert main([*command, *options, "steps=20"]) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert main([*command, *options, "steps=30"]) == 1
+    assert "holds another run (of other options)" in " ".join(capsys.readouterr().err.split())
+    assert before == {path: path.read_bytes() for path in before}
+    assert main([*command, *options, "steps=20"]) == 0
+
+
+@pytest.mark.parametrize("agent", ["igbv2", "equal", "nash"])
+def test_agents_that_weigh_tasks_are_refused_on_the_bandit(agent, tmp_path, capsys):
+    command = ["train", "--env", "MTL-Bandit-v0", "--agent", agent, "--out", str(tmp_path)]
+    assert main(command) == 1
+    assert "weighs tasks, but MTL-Bandit-v0 takes the choice of one" in capsys.readouterr().err
+
+
+def test_a_policy_that_could_not_improve_says_so(tmp_path):
+    cell = Cell("MTL-Bandit-v0", "counterfactual", 0, {"steps": 2})
+    with pytest.warns(UserWarning, match="did not make all its improvements"):
+        result = run_cell(cell, tmp_path)
+    assert result["improvements"] == 0

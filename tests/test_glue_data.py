@@ -270,10 +270,10 @@ def test_without_pyarrow_the_extra_is_named_and_tsv_files_are_read(tmp_path, mon
     write(tmp_path, ["cola"])
     real = builtins.__import__
 
-    def without(name, *rest):
+    def without(name, *rest, **named):
         if name.startswith("pyarrow"):
             raise ImportError(name)
-        return real(name, *rest)
+        return real(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install \"mtlgym\[glue\]\""):

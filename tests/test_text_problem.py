@@ -1,5 +1,6 @@
 """Problems over texts: batches, losses, metrics, the cache of tokens, and their encoders."""
 
+import json
 from typing import Any
 
 import gymnasium as gym
@@ -330,7 +331,7 @@ def test_a_text_run_goes_on_bit_for_bit(tmp_path):
         ({"tasks": ["wn_ordre"]}, "Did you mean 'wn_order'"),
         ({"tasks": []}, "`tasks`"),
         ({"max_length": 0}, "`max_length`"),
-        ({"max_length": 3}, "`max_length` must be an integer from 4 to"),
+        ({"max_length": 3}, "`max_length` must be an integer of at least 4, not 3"),
         ({"dropout": 1.0}, "`dropout`"),
         ({"width": 0}, "`width`"),
         ({"width": 10, "attention_heads": 4}, "`width` must be a multiple of `attention_heads`"),
@@ -356,3 +357,44 @@ def test_loading_an_encoder_draws_nothing_from_the_global_stream(tmp_path, capfd
     assert len(first.pretrained) == 64
     assert first.pretrained == second.pretrained
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_encoder_without_a_vocabulary_is_refused(tmp_path):
+    save_encoder(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (tmp_path / name).unlink(missing_ok=True)
+    with pytest.raises(ValueError, match=r"`encoder` .*(tokenizer|cannot be loaded)"):
+        mixed(encoder=str(tmp_path), tasks=["wn_order"])
+
+
+def test_an_encoder_whose_weights_do_not_fit_is_refused(tmp_path):
+    save_encoder(tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"num_hidden_layers": 2}))
+    with pytest.raises(ValueError, match=r"lacks 16 of its parameters, such as encoder\.layer\.1"):
+        mixed(encoder=str(tmp_path), tasks=["wn_order"])
+    path.write_text(json.dumps(config | {"hidden_size": 32}))
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        mixed(encoder=str(tmp_path), tasks=["wn_order"])
+
+
+def test_damaged_weights_are_refused_by_the_folder_s_name(tmp_path):
+    save_encoder(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(ValueError, match=f"`encoder` folder '{tmp_path}' cannot be loaded"):
+        mixed(encoder=str(tmp_path), tasks=["wn_order"])
+
+
+def test_a_decoder_is_refused(tmp_path):
+    save_encoder(tmp_path, kind="gpt2")
+    with pytest.raises(ValueError, match="as a decoder does"):
+        mixed(encoder=str(tmp_path), tasks=["wn_order"])
+
+
+def test_an_empty_manifest_checks_nothing_and_is_refused(tmp_path):
+    cached(tmp_path / "x", lambda: TEXTS, words)
+    for content in ("{}", "{", "[]", "[1]"):
+        (tmp_path / "x" / MANIFEST).write_text(content)
+        with pytest.raises(ValueError, match="is damaged"):
+            cached(tmp_path / "x", lambda: TEXTS, words)

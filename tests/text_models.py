@@ -9,6 +9,8 @@ from transformers import (
     BertModel,
     DistilBertConfig,
     DistilBertModel,
+    GPT2Config,
+    GPT2Model,
     PreTrainedTokenizerFast,
 )
 
@@ -40,6 +42,10 @@ def save_encoder(folder, kind="bert", pooler=True):
                     intermediate_size=32,
                 ),
                 add_pooling_layer=pooler,
+            )
+        elif kind == "gpt2":
+            model = GPT2Model(
+                GPT2Config(vocab_size=len(vocabulary), n_embd=16, n_layer=1, n_head=2)
             )
         else:
             model = DistilBertModel(

@@ -3,14 +3,18 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from mtlgym import __version__
 from mtlgym.bench import plots
 from mtlgym.bench.bandit_runs import Course
+from mtlgym.bench.cell import SETTINGS, read_json
 from mtlgym.bench.figures import FigurePreset
 from mtlgym.files import write_atomically
 
@@ -122,12 +126,44 @@ def results(figure: FigurePreset, courses: Courses, seeds: Sequence[int]) -> lis
     ]
 
 
+def settings(
+    figure: FigurePreset, options: Mapping[str, Any], seeds: Sequence[int]
+) -> dict[str, Any]:
+    """All that decides the results, in plain values."""
+    return {
+        "rows": [asdict(row) for row in figure.rows],
+        "oracles": figure.oracles,
+        "seeds": list(seeds),
+        "options": dict(options),
+        "version": __version__,
+    }
+
+
+def check_folder(wanted: Mapping[str, Any], folder: Path) -> None:
+    """See that the figure's folder is free, or holds results of these settings.
+
+    Raises:
+        ValueError: if it holds others; says which.
+    """
+    path = folder / SETTINGS
+    found = read_json(path) if path.exists() else wanted
+    differing = sorted(key for key in wanted if found.get(key) != wanted[key])
+    if differing:
+        what = f"{folder} holds another run (of other {', '.join(differing)})"
+        raise ValueError(f"{what}; name another folder or delete it")
+
+
 def write(
-    figure: FigurePreset, courses: Courses, oracles: np.ndarray, seeds: Sequence[int], folder: Path
+    figure: FigurePreset,
+    courses: Courses,
+    oracles: np.ndarray,
+    known: Mapping[str, Any],
+    folder: Path,
 ) -> None:
-    """Write results, tables and plots."""
+    """Write settings, results, tables and plots."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = "".join(json.dumps(row) + "\n" for row in results(figure, courses, seeds))
+    write_atomically(folder / SETTINGS, json.dumps(known, indent=1).encode())
+    rows = "".join(json.dumps(row) + "\n" for row in results(figure, courses, known["seeds"]))
     write_atomically(folder / "results.jsonl", rows.encode())
     write_atomically(folder / "table.md", markdown(figure, courses).encode())
     text = io.StringIO()

@@ -91,14 +91,20 @@ def run_cells(places: Sequence[Place], checkpoint_every: int, jobs: int) -> list
     spawn = multiprocessing.get_context("spawn")
     results: dict[int, dict[str, Any]] = {}
     with ProcessPoolExecutor(jobs, spawn, torch.set_num_threads, (1,)) as pool:
-        for wave in waves(places):
-            futures = {
-                pool.submit(run_cell, *places[index], checkpoint_every=checkpoint_every): index
-                for index in wave
-            }
-            done = as_completed(futures)
-            for future in tqdm(done, total=len(futures), unit="run", dynamic_ncols=True):
-                results[futures[future]] = future.result()
+        try:
+            for wave in waves(places):
+                futures = {
+                    pool.submit(run_cell, *places[index], checkpoint_every=checkpoint_every): index
+                    for index in wave
+                }
+                done = as_completed(futures)
+                for future in tqdm(done, total=len(futures), unit="run", dynamic_ncols=True):
+                    results[futures[future]] = future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # else the others are still run
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
     return [results[index] for index in range(len(places))]
 
 

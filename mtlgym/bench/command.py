@@ -100,11 +100,13 @@ def _figure(
     if "oracle" in options:
         raise ValueError("`oracle` is drawn in a figure; `--set oracles=N` says how many")
     figure = figure_of(name, labels, options.pop("oracles", None))
-    seeds, options = seeds or figure.seeds, {**figure.options, **options}
+    seeds, options = tuple(dict.fromkeys(seeds or figure.seeds)), {**figure.options, **options}
     oracles = bandit_runs.draw_oracles(figure, options)
-    courses = [bandit_runs.run(figure, row, oracles, seeds, options) for row in track(figure.rows)]
     folder = out / figure.env / figure.name
-    bandit_report.write(figure, courses, oracles, seeds, folder)
+    known = bandit_report.settings(figure, options, seeds)
+    bandit_report.check_folder(known, folder)
+    courses = [bandit_runs.run(figure, row, oracles, seeds, options) for row in track(figure.rows)]
+    bandit_report.write(figure, courses, oracles, known, folder)
     table = Table(title=bandit_report.caption(figure, courses))
     for title in bandit_report.TITLES:
         table.add_column(title, justify="left" if title == "policy" else "right")

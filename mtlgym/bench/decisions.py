@@ -59,7 +59,12 @@ class DecisionLog:
             return {}
         found = self._log.decisions()
         shares = np.bincount(found.actions[-steps:], minlength=found.arms) / steps
-        return {"chosen": shares.tolist(), "probabilities": self._agent.probabilities.tolist()}
+        made = getattr(self._agent, "improvements", None)
+        return {
+            "chosen": shares.tolist(),
+            "probabilities": self._agent.probabilities.tolist(),
+            **({} if made is None else {"improvements": made}),
+        }
 
     def close(self) -> None:
         """Close the file."""

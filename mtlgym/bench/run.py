@@ -2,9 +2,9 @@
 
 import json
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,13 @@ from mtlgym.bench.jsonl import Log
 from mtlgym.bench.means import Means
 from mtlgym.bench.options import for_agent
 from mtlgym.bench.subjects import subject
+from mtlgym.bench.versions import versions
 from mtlgym.files import write_atomically
 from mtlgym.presets import preset
 from mtlgym.training import checkpoint
 
 CHECKPOINT_EVERY = 500  # steps
 SHOWN = ("epoch", "lr", "mean_score")  # beside the progress bar
-PACKAGES = (
-    "mtlgym",
-    "cma",
-    "gymnasium",
-    "numpy",
-    "scikit-learn",
-    "scipy",
-    "stable-baselines3",
-    "tokenizers",
-    "torch",
-    "torch-geometric",
-    "transformers",
-)
 
 
 @dataclass
@@ -93,6 +81,9 @@ class Run:
             result = self._result()
             write_atomically(self.folder / RESULT, json.dumps(result, indent=1).encode())
             self._save()
+            if getattr(self._agent, "practice", 0):
+                text = f"{self.cell.name} did not make all its improvements: a task was never tried"
+                warnings.warn(text, UserWarning, stacklevel=2)
         finally:
             self._decisions.close()
             self._env.close()
@@ -145,7 +136,7 @@ class Run:
             "practice": self._practised,
             "seconds": round(self.seconds, 3),
             **self._decisions.summary(self.step),
-            "versions": {package: version(package) for package in PACKAGES},
+            "versions": versions(),
         }
 
     def _save(self) -> None:
@@ -192,7 +183,13 @@ def make(cell: Cell) -> tuple[Any, agents.Agent]:
     Raises:
         ValueError: for an unknown id, agent or option, or options that the agent contradicts.
     """
-    preset(cell.env)
-    env: Any = gym.make(cell.env, **for_agent(cell.agent, cell.options)).unwrapped
+    checks.integer("seed", cell.seed, least=0)
+    options = for_agent(cell.agent, cell.options)
+    if "actions" in options and "problem" not in preset(cell.env).options:
+        known = ", ".join(name for name, needs in agents.OPTIONS.items() if "actions" not in needs)
+        raise ValueError(
+            f"`agent` {cell.agent!r} weighs tasks, but {cell.env} takes the choice of one: {known}"
+        )
+    env: Any = gym.make(cell.env, **options).unwrapped
     agent = agents.make(cell.agent, env.observation_space, env.action_space, cell.seed)
     return env, agent

@@ -74,11 +74,14 @@ def cached(folder: Path, make: Callable[[], Texts], encode: Encode) -> Tokens:
     """
     if not (folder / MANIFEST).exists():
         _write(folder, tokenise(make(), encode))
-    manifest = json.loads((folder / MANIFEST).read_text())
-    for name, digest in manifest.items():
+    try:
+        manifest = dict(json.loads((folder / MANIFEST).read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{folder / MANIFEST} is damaged; delete {folder}") from error
+    for name in ARRAYS:
         path = folder / f"{name}.npy"
-        if not path.exists() or sha256(path) != digest:
-            raise ValueError(f"{path} is damaged; delete the folder {folder}, it is made again")
+        if not path.exists() or sha256(path) != manifest.get(name):
+            raise ValueError(f"{path} is damaged; delete {folder}, it is made again")
     return Tokens(*(np.load(folder / f"{n}.npy", mmap_mode="r") for n in ARRAYS))
 
 
@@ -102,5 +105,8 @@ def _write(folder: Path, tokens: Tokens) -> None:
         except OSError:
             if not (folder / MANIFEST).exists():  # else another process was faster
                 raise
+    except OSError as error:
+        text = f"the cache of tokens cannot be written ({error.strerror}); $MTLGYM_DATA moves it"
+        raise OSError(error.errno, text, str(folder)) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -1,25 +1,17 @@
-"""Text encoders by transformers: pretrained ones, and small ones from scratch."""
+"""Text encoders by transformers, their tokenisers, and the model around one."""
 
-import copy
-import hashlib
 import inspect
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
-import torch
 from tokenizers import BertWordPieceTokenizer
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
-from transformers.utils import logging
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from mtlgym import checks
-
-BERT_BASE = "google-bert/bert-base-uncased"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +53,7 @@ class Encoder:
 
     Attributes:
         tokeniser: of the texts that it reads.
-        longest: most tokens that it takes.
+        longest: most tokens that it takes, None for as many as it is made for.
         build: makes the module; parameters that are not pretrained are drawn from torch's default
             generator.
         width: length of a token's vector.
@@ -71,7 +63,7 @@ class Encoder:
     tokeniser: Tokeniser
     build: Callable[[], nn.Module]
     width: int
-    longest: int
+    longest: int | None
     digest: str = ""
 
     def check(self, max_length: int) -> None:
@@ -81,44 +73,13 @@ class Encoder:
             ValueError: names `max_length`, and what is allowed.
         """
         least = self.tokeniser.fast.num_special_tokens_to_add(pair=True) + 1
-        if not least <= max_length <= self.longest:
+        if self.longest is None:
+            checks.integer("max_length", max_length, least)
+        elif not least <= max_length <= self.longest:
             raise ValueError(
                 f"`max_length` must be an integer from {least} to {self.longest} for this encoder, "
                 f"not {max_length}"
             )
-
-
-def pretrained(name: str) -> Encoder:
-    """An encoder of a local folder, or of the Hugging Face hub (downloaded once, into its cache).
-
-    Raises:
-        OSError: if neither has it; says how to get it.
-        ValueError: if it has no fast tokenizer or gives no vector for each token.
-    """
-    try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
-            with torch.random.fork_rng(devices=[]):  # layers that the files lack are drawn
-                model = AutoModel.from_pretrained(name, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise OSError(
-            f"`encoder` {name!r} is not there: it must be a model's name on the Hugging Face hub, "
-            f"which needs a connection the first time (`hf download {name}`), or a local folder "
-            "with config.json, the weights and the tokenizer's files. "
-            f"transformers said: {str(error).splitlines()[0]}"
-        ) from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise ValueError(f"`encoder` {name!r} has no fast tokenizer")
-    if not hasattr(model.config, "hidden_size"):
-        raise ValueError(f"`encoder` {name!r} is no text encoder: it has no `hidden_size`")
-    if getattr(model, "pooler", None) is not None:
-        model.pooler = None  # only the first token's vector is used
-    # Dropout stays what the encoder's configuration says; train() turns it on.
-    build = partial(copy.deepcopy, model.train())
-    positions = getattr(model.config, "max_position_embeddings", None) or sys.maxsize
-    longest = min(int(positions), int(tokenizer.model_max_length))
-    width = int(model.config.hidden_size)
-    return Encoder(Tokeniser(tokenizer), build, width, longest, _digest(model))
 
 
 def scratch(
@@ -153,7 +114,7 @@ def scratch(
         max_position_embeddings=max_length,
     )
     build = partial(BertModel, config, add_pooling_layer=False)
-    return Encoder(word_pieces(vocabulary), build, width, max_length)
+    return Encoder(word_pieces(vocabulary), build, width, None)
 
 
 @cache  # so that the same vocabulary is the same tokeniser, whose tokens are made once
@@ -203,26 +164,3 @@ class TextModel(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor, task: int) -> Tensor:
         """The task's logits or scores, (samples, outputs)."""
         return self.heads[task](self.trunk(ids, mask, types))
-
-
-def _digest(model: nn.Module) -> str:
-    """The SHA-256 of a model's parameters and buffers, with their names."""
-    found = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        found.update(name.encode())
-        found.update(value.contiguous().numpy())
-    return found.hexdigest()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars and reports of transformers inside."""
-    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if shown:
-            logging.enable_progress_bar()

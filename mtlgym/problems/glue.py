@@ -9,7 +9,8 @@ from mtlgym.datasets import glue, sources, text_mix
 from mtlgym.datasets.sources import Source
 from mtlgym.datasets.texts import SPLITS, Texts
 from mtlgym.datasets.tokens import Tokens, cached, key, tokenise
-from mtlgym.models.text_encoder import BERT_BASE, Tokeniser, pretrained, scratch
+from mtlgym.models.pretrained import BERT_BASE, pretrained
+from mtlgym.models.text_encoder import Tokeniser, scratch
 from mtlgym.problems import text
 from mtlgym.problems.problem import Problem
 
@@ -65,7 +66,7 @@ def build(
         form = {"layers": layers, "width": width, "attention_heads": attention_heads}
         return _embedded(tasks, encoder, int(max_length), dropout, form)
     names = checks.tasks(tuple(glue.TASKS) if tasks is None else tasks, glue.TASKS)
-    chosen = pretrained(encoder or BERT_BASE)
+    chosen = pretrained(BERT_BASE if encoder is None else encoder)
     chosen.check(max_length)
     tokens = {
         task: _tokens(folder, task, chosen.tokeniser, int(max_length), int(validation))
