@@ -332,3 +332,16 @@ def test_the_real_files_have_the_published_sizes(task, train, dev):
     assert len(found["train"].labels) + len(found["val"].labels) == train
     assert len(found["val"].labels) == min(1000, train // 10)
     assert len(found["test"].labels) == dev
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n\r\n"])
+def test_empty_lines_at_the_end_are_left_out_and_others_are_not(tmp_path, end):
+    write(tmp_path, ["sst2"])
+    path = tmp_path / "SST-2" / "dev.tsv"
+    whole = path.read_bytes()
+    before = glue.load(tmp_path, ["sst2"])["sst2"]["test"].first
+    path.write_bytes(whole + end.encode())
+    assert glue.load(tmp_path, ["sst2"])["sst2"]["test"].first == before
+    path.write_bytes(whole + end.encode() + b"a film\t1\n")
+    with pytest.raises(ValueError, match=r"dev\.tsv, line 7: must have 2 columns, not 1"):
+        glue.load(tmp_path, ["sst2"])

@@ -5,7 +5,7 @@ Quotes are plain characters and only a line feed ends a line: U+0085 and U+2028,
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -72,7 +72,7 @@ def read(path: Path, task: TextTask) -> Texts:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as file:  # skips a byte-order mark
-            rows = _rows(path, file, TABLES[task.name])
+            rows = _rows(path, _whole(file), TABLES[task.name])
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8: {error}. Get it again.") from error
     return texts(rows, task, task.labels)
@@ -96,6 +96,18 @@ def _rows(path: Path, lines: Iterable[str], table: Table) -> Rows:
         what = f"left out {len(lacking)} lines that lack some of the {len(header)} columns"
         warnings.warn(f"{path}: {what}; the first is line {lacking[0]}", UserWarning, stacklevel=3)
     return Rows(path, "line", numbers, samples)
+
+
+def _whole(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, but for empty ones at the end."""
+    empty: list[str] = []
+    for line in lines:
+        if line.strip("\r\n"):
+            yield from empty
+            empty.clear()
+            yield line
+        else:
+            empty.append(line)
 
 
 def _fields(line: str) -> list[str]:
