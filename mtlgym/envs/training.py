@@ -27,11 +27,12 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
     `reset` builds the model, the data order and the optimizer from one seed and looks at the first
     batch; `step` trains on that batch as the action says and looks at the next one. Where the
     action is a task, `reset` looks at each task's first batch, and `step` trains on the next batch
-    of the task, whose loss is then its latest. The budget's
-    end is `truncated`: the MDP has no end of its own. A loss that is negative or not finite, or a
-    gradient that is not finite, is `terminated`, with `failure_reward` and `info["failure"]`
-    naming the task; the observation is then the last sound one, zeros if there was none.
-    The attribute `is_open` says whether an episode is under way.
+    of the task, whose loss is then its latest.
+
+    The budget's end is `truncated`: the MDP has no end of its own. A loss that is negative or not
+    finite, or a gradient that is not finite, is `terminated`, with `failure_reward` and
+    `info["failure"]` naming the task; the observation is then the last sound one, zeros if there
+    was none. The attribute `is_open` says whether an episode is under way.
 
     Source: Dai et al. (UAI 2023), section 3.2.2, for weights; Glover and Hokamp (2019), section 3,
     for tasks.
