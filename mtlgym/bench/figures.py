@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from mtlgym import agents, checks
+from mtlgym import checks
 from mtlgym.bench import table_files
-from mtlgym.bench.tables import Row
+from mtlgym.bench.tables import Row, check_rows
 from mtlgym.lookup import lookup
-from mtlgym.presets import preset
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,7 @@ class FigurePreset:
         Raises:
             ValueError: for one that is not; names the file and the row.
         """
-        where = self.file
-        try:
-            preset(self.env)
-            for row in self.rows:
-                where = f"{self.file}, row {row.label!r}"
-                agents.environment_options(row.agent)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+        check_rows(self.file, (self.env,), self.rows)
 
 
 @cache
@@ -65,10 +56,7 @@ def figures() -> dict[str, FigurePreset]:
     Raises:
         ValueError: for a file that is no figure preset; names it.
     """
-    folder = files("mtlgym.envs_config") / "figures"
-    paths = sorted(folder.iterdir(), key=lambda path: path.name)
-    found = [table_files.read_preset(p, FigurePreset) for p in paths if p.name.endswith(".toml")]
-    return {each.name: each for each in found}
+    return {each.name: each for each in table_files.read_folder("figures", FigurePreset)}
 
 
 def figure(name: str, labels: Sequence[str] = (), oracles: int | None = None) -> FigurePreset:

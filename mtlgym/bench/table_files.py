@@ -23,10 +23,18 @@ def tables() -> dict[str, TablePreset]:
     Raises:
         ValueError: for a file that is no table preset; names it.
     """
-    folder = files("mtlgym.envs_config") / "tables"
+    return {each.name: each for each in read_folder("tables", TablePreset)}
+
+
+def read_folder(name: str, kind: type[Kind]) -> list[Kind]:
+    """All presets of that kind, which are the files of a folder of `envs_config`.
+
+    Raises:
+        ValueError: for a file that is no such preset; names it.
+    """
+    folder = files("mtlgym.envs_config") / name
     paths = sorted(folder.iterdir(), key=lambda path: path.name)
-    found = [read(path) for path in paths if path.name.endswith(".toml")]
-    return {each.name: each for each in found}
+    return [read_preset(path, kind) for path in paths if path.name.endswith(".toml")]
 
 
 def table(name: str) -> TablePreset:

@@ -102,12 +102,21 @@ class TablePreset:
         Raises:
             ValueError: for one that is not; names the file and the row.
         """
-        where = self.file
-        try:
-            for id in (self.env, self.stand_in):
-                preset(id)
-            for row in self.rows:
-                where = f"{self.file}, row {row.label!r}"
-                agents.environment_options(row.agent)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+        check_rows(self.file, (self.env, self.stand_in), self.rows)
+
+
+def check_rows(file: str, ids: Sequence[str], rows: Sequence[Row]) -> None:
+    """See that a preset's ids and its rows' agents are known.
+
+    Raises:
+        ValueError: for one that is not; names the file and the row.
+    """
+    where = file
+    try:
+        for id in ids:
+            preset(id)
+        for row in rows:
+            where = f"{file}, row {row.label!r}"
+            agents.environment_options(row.agent)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
