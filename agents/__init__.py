@@ -13,33 +13,41 @@ from gymnasium import spaces
 from mtlgym.lookup import unknown
 
 AGENTS = {
+    "actor_critic": "mtlgym.agents.actor_critic:ActorCritic",
     "balancing": "mtlgym.agents.balancing_policy:BalancingPolicy",
     "counterfactual": "mtlgym.agents.counterfactual:Counterfactual",
     "exp3": "mtlgym.agents.exp3:Exp3",
     "exp3s": "mtlgym.agents.exp3s:Exp3S",
     "igbv2": "mtlgym.agents.igbv2:IGBv2",
     "oracle": "mtlgym.agents.fixed:Oracle",
+    "q_learning": "mtlgym.agents.q_learning:QLearning",
+    "reinforce": "mtlgym.agents.reinforce:REINFORCE",
     "resting": "mtlgym.agents.resting:Resting",
     "sliding_window_ucb": "mtlgym.agents.ucb:SlidingWindowUCB",
     "task_size": "mtlgym.agents.fixed:TaskSize",
     "thompson": "mtlgym.agents.thompson:ThompsonSampling",
     "ucb1": "mtlgym.agents.ucb:UCB1",
     "uniform": "mtlgym.agents.uniform:UniformRandom",
+    "wpl": "mtlgym.agents.wpl:WPL",
 }
 # What a training environment has to be like for an agent to act as published.
 OPTIONS: dict[str, dict[str, Any]] = {
+    "actor_critic": {},
     "balancing": {"actions": "weights", "transform": "log"},
     "counterfactual": {"reward": "improvement"},
     "exp3": {"reward": "prediction_gain"},
     "exp3s": {"reward": "prediction_gain"},
     "igbv2": {"actions": "weights", "transform": "log"},
     "oracle": {},
+    "q_learning": {},
+    "reinforce": {},
     "resting": {"reward": "prediction_gain"},
     "sliding_window_ucb": {"reward": "prediction_gain"},
     "task_size": {},
     "thompson": {"reward": "prediction_gain"},
     "ucb1": {"reward": "prediction_gain"},
     "uniform": {},
+    "wpl": {},
 }
 _NOT_AGENTS = ("mtlgym.agents.off_policy_log:OffPolicyLog", "mtlgym.agents.vec_env:SB3VecEnv")
 _CLASSES = {path.partition(":")[2]: path for path in (*AGENTS.values(), *_NOT_AGENTS)}

@@ -40,6 +40,16 @@ def fraction(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` must be a number of at least 0 and below 1, not {value!r}")
 
 
+def share(name: str, value: Any) -> None:
+    """Refuse what is not a number in (0, 1).
+
+    Raises:
+        ValueError: names the argument and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < 1:
+        raise ValueError(f"`{name}` must be a number above 0 and below 1, not {value!r}")
+
+
 def flag(name: str, value: Any) -> None:
     """Refuse what is neither True nor False.
 
@@ -65,3 +75,19 @@ def tasks(value: Any, known: Iterable[str]) -> tuple[str, ...]:
     if not value or len(set(value)) < len(value):
         raise ValueError(f"`tasks` must name at least one task, each once, not {tuple(value)}")
     return tuple(value)
+
+
+def some_tasks(value: Any, known: Iterable[str]) -> tuple[str, ...]:
+    """All tasks for None, the first ones for their number, else those that are named, each once.
+
+    Raises:
+        ValueError: names the argument `tasks` and what is wrong with it.
+    """
+    known = tuple(known)
+    if value is None:
+        return known
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return tasks(value, known)
+    if not 1 <= int(value) <= len(known):
+        raise ValueError(f"`tasks` must be from 1 to {len(known)}, or names, not {value}")
+    return known[: int(value)]

@@ -54,7 +54,9 @@ def train(
         env: id of the environment; see `mtlgym list`.
         agent: igbv2 or a balancing method where tasks are weighed: equal, igbv1, dwa:window=25,
             dwa+si, nash, igbv1+nash, igbv2+cagrad:c=0.4; where one is chosen: exp3s,
-            counterfactual, task_size, ucb1, thompson, resting; uniform for both.
+            counterfactual, task_size, ucb1, thompson, resting; where samples are routed: wpl,
+            q_learning:representation=network, reinforce:baseline=mean, actor_critic; uniform
+            for all.
         seed: of the environment and the agent.
         out: folder for settings, log, checkpoint and result.
         options: options of the environment.

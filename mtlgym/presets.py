@@ -31,6 +31,16 @@ class Preset:
     options: dict[str, Any] = field(default_factory=dict)
     published: dict[str, dict[str, float]] = field(default_factory=dict)
 
+    @property
+    def weighs(self) -> bool:
+        """Whether an action can be task weights."""
+        return self.entry_point.endswith(":TrainingEnv")
+
+    @property
+    def routes(self) -> bool:
+        """Whether an episode is a sample's route, and a run steps the vector form."""
+        return self.entry_point.endswith(":RoutingEnv")
+
 
 @cache
 def presets() -> dict[str, Preset]:

@@ -7,6 +7,7 @@ from gymnasium import spaces
 OBSERVATIONS = spaces.Box(0, 1, (1,), np.float32)
 NOTHING = np.zeros(1, np.float32)
 NOT_ARMS = ("balancing", "igbv2")  # agents that decide on weights alone
+ROUTERS = ("actor_critic", "q_learning", "reinforce", "wpl")  # agents that use observations
 
 
 def info(means):

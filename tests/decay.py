@@ -66,5 +66,7 @@ class Run:
                 self.observation, action, reward, after, terminated, truncated, self.info
             )
             self.observation = after
+            if terminated or truncated:
+                self.observation, self.info = self.env.reset()
             actions.append(action)
         return np.stack(actions)

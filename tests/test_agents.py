@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from choices import NOT_ARMS, Bernoulli
+from choices import NOT_ARMS, ROUTERS, Bernoulli
 from decay import Decay, Run
 from gymnasium import spaces
+from toy_routes import Routes
 
 from mtlgym import agents
 from mtlgym.agents.streams import generator, numpy_stream, torch_stream
@@ -34,6 +35,8 @@ def learn(agent, info, terminated=False, truncated=False):
 
 def world(name):
     """An environment whose actions the agent takes."""
+    if name in ROUTERS:
+        return Routes()
     return Decay() if name in NOT_ARMS else Bernoulli()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from choices import NOT_ARMS, NOTHING, OBSERVATIONS, info, learn, play
+from choices import NOT_ARMS, NOTHING, OBSERVATIONS, ROUTERS, info, learn, play
 from gymnasium import spaces
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
@@ -14,7 +14,7 @@ from mtlgym import agents
 from mtlgym.agents.largest import probabilities_of_largest
 from mtlgym.training import checkpoint
 
-NAMES = sorted(agents.AGENTS.keys() - {*NOT_ARMS, "counterfactual"})
+NAMES = sorted(agents.AGENTS.keys() - {*NOT_ARMS, *ROUTERS, "counterfactual"})
 ROWS = [None, 3]
 MEANS = (0.2, 0.8, 0.4, 0.3)
 # Settings with which a bandit of 3,000 rounds is long enough, for those that look for the best arm.

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
@@ -18,11 +18,13 @@ import mtlgym
 from mtlgym.bench.check import CHECKS
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.presets import presets
-from mtlgym.problems import builder_options
+from mtlgym.problems import builder_options, image_options
 
 IDS = sorted(id for id in gym.registry if id.startswith("MTL-"))
-TRAINING = [id for id in IDS if "problem" in presets()[id].options]
+TRAINING = [id for id in IDS if presets()[id].weighs]
+ROUTING = [id for id in IDS if presets()[id].routes]
 SOURCED = [id for id in TRAINING if "data" in builder_options(presets()[id].options["problem"])]
+SOURCED += [id for id in ROUTING if "data" in image_options(presets()[id].options["problem"])]
 LARGE = [id for id in SOURCED if "data" not in presets()[id].options]  # of real data, if there
 
 # A published size at which one step takes seconds on a CPU, made small; its own size has a test.
@@ -67,7 +69,7 @@ def test_global_random_states_are_left_alone(id):
     env.action_space.seed(0)
     env.reset(seed=0)
     env.step(env.action_space.sample())
-    if id in TRAINING:
+    if id in TRAINING + ROUTING:
         training(env).evaluate("val")
     env.close()
     assert repr(np_state) == repr(np.random.get_state())  # noqa: NPY002
@@ -84,10 +86,11 @@ SIZES: dict[type, dict[str, Any]] = {
 @pytest.mark.parametrize("id", [id for id in IDS if id not in LARGE])
 @pytest.mark.parametrize("on_policy", [True, False])
 def test_stable_baselines3_trains_on_the_id_unchanged(id, on_policy):
-    env = make(id, **({"batch_size": 8, "epochs": 1} if id in TRAINING else {}))
+    env = make(id, **({"batch_size": 8, "epochs": 1} if id in TRAINING + ROUTING else {}))
     off_policy = SAC if isinstance(env.action_space, Box) else DQN
     algorithm = PPO if on_policy else off_policy
-    model = algorithm("MlpPolicy", env, seed=0, device="cpu", **SIZES[algorithm])
+    policy = "MultiInputPolicy" if isinstance(env.observation_space, Dict) else "MlpPolicy"
+    model = algorithm(policy, env, seed=0, device="cpu", **SIZES[algorithm])
     before = [value.clone() for value in model.policy.parameters()]
     model.learn(10)
     after = model.policy.parameters()

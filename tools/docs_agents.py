@@ -15,6 +15,11 @@ of it, `state_dict` and `load_state_dict` continue a run bit for bit. By name:
 `mtlgym train --agent exp3s:eta=0.01`; the classes are in `mtlgym.agents`. An environment for an
 agent is made with the options that `mtlgym.agents.environment_options(NAME)` gives.
 
+Agents that route (`wpl`, `q_learning`, `reinforce`, `actor_critic`) also act in any environment
+with discrete actions. Their `greedy` takes the best action and learns nothing; it takes the
+observations of any number of samples: `env.unwrapped.evaluate("val", agent.greedy)` measures a
+routed network.
+
 Agents that choose among tasks or arms need `interface="tasks"`, which the text tasks have and any
 training takes. They also act for a vector of environments at once, whose action space is
 `MultiDiscrete`; their `probabilities` are what they choose from."""

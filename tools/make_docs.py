@@ -8,11 +8,13 @@ from pkgutil import resolve_name
 
 import docs_agents
 import docs_bandit
+import docs_routing
 import docs_training
 from docs_markdown import clean, described, first, sections, table
 
 from mtlgym.balancing import GRADIENT_METHODS, LOSS_METHODS
 from mtlgym.envs.bandit import BanditEnv
+from mtlgym.envs.routing import RoutingEnv
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.presets import Preset, presets
 from mtlgym.record import Record
@@ -65,6 +67,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "envs"
 
 SECTIONS: dict[type, Callable[[Preset], dict[str, str]]] = {
     BanditEnv: docs_bandit.sections,
+    RoutingEnv: docs_routing.sections,
     TrainingEnv: docs_training.sections,
 }
 

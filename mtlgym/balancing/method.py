@@ -132,7 +132,7 @@ def _check_transform(transform: str) -> None:
 
 
 def read_settings(text: str, defaults: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """Read "key=value,key=value", values as JSON of the same type as the defaults.
+    """Read "key=value,key=value", values as JSON, or bare texts, of the same type as the defaults.
 
     Raises:
         ValueError: for a key that is not among the defaults, or a value of another type.
@@ -166,7 +166,9 @@ def _json(what: str, text: str) -> Any:
 
 
 def _value(what: str, text: str, default: Any) -> Any:
-    """The JSON value in `text`, of the same type as the default."""
+    """The JSON value in `text`, of the same type as the default; a text needs no quotes."""
+    if isinstance(default, str) and text and not text.startswith('"'):
+        return text
     value = _json(what, text)
     if isinstance(default, float) and type(value) is int:
         return float(value)

@@ -1,5 +1,6 @@
 """Means over the steps of a period, for its row in the log."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,3 +36,8 @@ class Means:
             "weights": (self.weights / self.steps).tolist(),
             "reward": self.reward / self.steps,
         }
+
+
+def finite(value: float) -> float | None:
+    """The value, None if it is not finite: JSON has no word for that."""
+    return value if math.isfinite(value) else None

@@ -31,7 +31,7 @@ class Plan:
         """Refuse options that would make a row another method."""
         if "data" in self.options:
             raise ValueError("`data` of a preset's runs is what `--data` says; leave it out of it")
-        for row in self.table.rows:
+        for row in self.rows:
             for key, value in row.options.items():
                 if self.options.get(key, value) != value:
                     raise ValueError(
@@ -44,16 +44,22 @@ class Plan:
         """Id of the environment that is run."""
         return self.table.env if self.real else self.table.stand_in
 
+    @property
+    def rows(self) -> list[Row]:
+        """The rows that these data can give."""
+        return [row for row in self.table.rows if self.real or row.data != "real"]
+
     def describe(self) -> str:
         """What is run, and on which data."""
         what = f"{self.table.name}: {self.table.title}."
         if self.real:
             return f"{what} On the real data, by {self.env}."
         dataset = _dataset(self.table)
+        theirs = f", which are in {self.table.file} and left out here"
         return (
             f"{what} Not on its data: {self.env} stands in for {self.table.env}, with embedded "
-            "data. The results are not comparable with the published figures, which are in "
-            f"{self.table.file} and left out here. The real data are looked for in "
+            "data. The results are not comparable with the published figures"
+            f"{theirs if self.table.has_figures else ''}. The real data are looked for in "
             f"{dataset.folder}. {dataset.remedy}"
         )
 
@@ -67,14 +73,16 @@ class Plan:
         Raises:
             ValueError: for a label that no row has; says which one is nearest.
         """
-        known = {row.label: row for row in self.table.rows}
+        known = {row.label: row for row in self.rows}
         rows = [lookup(known, label, f"row of {self.table.name}") for label in labels or known]
         return [self._cell(row, seed) for seed in seeds or self.table.seeds for row in rows]
 
     def of(self, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those results that are of one of the rows, from whatever seed."""
-        wanted = {_protocol(cell.to_dict()) for cell in self.cells(seeds=(0,))}
-        return [result for result in results if _protocol(result) in wanted]
+        """Those results that are of one of the rows, from whatever seed, in the rows' order."""
+        cells = self.cells(seeds=(0,))
+        wanted = {_protocol(cell.to_dict()): place for place, cell in enumerate(cells)}
+        mine = [result for result in results if _protocol(result) in wanted]
+        return sorted(mine, key=lambda result: wanted[_protocol(result)])
 
     def _cell(self, row: Row, seed: int) -> Cell:
         options = {**self.table.options_of(row, self.real), **self.options}

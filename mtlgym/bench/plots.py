@@ -1,7 +1,7 @@
 """Pictures of a bench: learning curves, weights, and the trade-off of quality and time."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 STYLES = ("-", "--", ":")
 
 Logs = Mapping[str, list[list[dict[str, Any]]]]  # cell's name -> a log a seed -> a row a period
+Value = Callable[[str, Mapping[str, Any]], float | None]  # of a cell's name and a row of its log
 
 
 def read_logs(out: Path, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -32,13 +33,19 @@ def read_logs(out: Path, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return logs
 
 
-def learning_curves(logs: Logs, tasks: Sequence[str]) -> Figure:
-    """The score (of validation; of a bandit, what the mean score lacks of 1) and mean losses."""
-    figure, panels = grid(1 + len(tasks))
-    _curves(panels[0], logs, lambda row: row["score"], "score, lower is better")
-    for index, task in enumerate(tasks):
-        _curves(panels[1 + index], logs, lambda row, i=index: row["losses"][i], f"{task}: loss")
-        panels[1 + index].set_yscale("log")
+def learning_curves(logs: Logs, tasks: Mapping[str, Sequence[str]]) -> Figure:
+    """The score (of validation; of a bandit, what the mean score lacks of 1) and mean losses.
+
+    Args:
+        logs: cell's name -> its logs.
+        tasks: cell's name -> its tasks, in the order of its losses.
+    """
+    every = list(dict.fromkeys(task for names in tasks.values() for task in names))
+    figure, panels = grid(1 + len(every))
+    curves(panels[0], logs, lambda name, row: row["score"], "score, lower is better")
+    for axes, task in zip(panels[1:], every, strict=True):
+        curves(axes, logs, _loss(tasks, task), f"{task}: loss")
+        axes.set_yscale("log")
     legend(figure, panels[0])
     return figure
 
@@ -49,7 +56,7 @@ def weight_trajectories(logs: Logs, tasks: Sequence[str]) -> Figure:
     for axes, (name, runs) in zip(panels, logs.items(), strict=False):
         weights = np.array([row["weights"] for row in runs[0]])
         for index, task in enumerate(tasks):
-            axes.plot(_when(runs[0]), weights[:, index], label=task, **_line(index))
+            axes.plot(_when(runs[0]), weights[:, index], label=task, **line(index))
         axes.set_title(name, fontsize="small")
         _label(axes, runs[0])
     panels[0].set_ylabel("mean weight")
@@ -97,9 +104,9 @@ def grid(panels: int) -> tuple[Figure, list[Axes]]:
 
 def band(axes: Axes, x: NDArray[Any], values: NDArray[Any], label: str, index: int) -> None:
     """The median over the runs, (points, runs), with the range of the runs shaded."""
-    axes.plot(x, np.median(values, axis=1), label=label, **_line(index))
+    axes.plot(x, np.median(values, axis=1), label=label, **line(index))
     low, high = values.min(axis=1), values.max(axis=1)
-    axes.fill_between(x, low, high, alpha=0.15, color=_line(index)["color"])
+    axes.fill_between(x, low, high, alpha=0.15, color=line(index)["color"])
 
 
 def bars(
@@ -139,18 +146,27 @@ def distributions(results: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _curves(axes: Axes, logs: Logs, value: Any, title: str) -> None:
+def curves(axes: Axes, logs: Logs, value: Value, title: str) -> None:
     """A line an agent: the mean over seeds, with the range of the seeds shaded."""
     for index, (name, runs) in enumerate(logs.items()):
         length = min(len(run) for run in runs)
-        rows = [[value(row) for row in run[:length]] for run in runs]
+        rows = [[value(name, row) for row in run[:length]] for run in runs]
         values: NDArray[np.float64] = np.array(rows, dtype=float)  # None becomes NaN
         x = _when(runs[0][:length])
-        axes.plot(x, values.mean(axis=0), label=name, **_line(index))
+        axes.plot(x, values.mean(axis=0), label=name, **line(index))
         low, high = values.min(axis=0), values.max(axis=0)
-        axes.fill_between(x, low, high, alpha=0.15, color=_line(index)["color"])
+        axes.fill_between(x, low, high, alpha=0.15, color=line(index)["color"])
     axes.set_title(title, fontsize="small")
     _label(axes, next(iter(logs.values()))[0])
+
+
+def _loss(tasks: Mapping[str, Sequence[str]], task: str) -> Value:
+    """Gives the task's loss; None where a cell does not have the task."""
+
+    def loss(name: str, row: Mapping[str, Any]) -> float | None:
+        return row["losses"][tasks[name].index(task)] if task in tasks[name] else None
+
+    return loss
 
 
 def _by_steps(rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -169,12 +185,13 @@ def _label(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _line(index: int) -> dict[str, Any]:
+def line(index: int) -> dict[str, Any]:
+    """How the line of that number looks."""
     style = STYLES[index // len(COLOURS) % len(STYLES)]
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": style, "linewidth": 1.2}
 
 
-def legend(figure: Figure, axes: Axes) -> None:
+def legend(figure: Figure, axes: Axes, columns: int = 6) -> None:
     """One legend for all panels, below them: that of one panel."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize="small")
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize="small")

@@ -50,7 +50,7 @@ def terminal(rows: Sequence[Row], results: Results, preset: TablePreset | None =
         part = lines[start : start + ACROSS]
         table = Table(title=None if start else caption(rows, results, preset))
         for index, title in enumerate([titles[0], *(line[0] for line in part)]):
-            table.add_column(title, justify="right" if index else "left")
+            table.add_column(title, justify="right" if index else "left", overflow="fold")
         for index, title in enumerate(titles[1:], start=1):
             table.add_row(title, *(line[index] for line in part))
         tables.append(table)
@@ -90,7 +90,8 @@ def caption(rows: Sequence[Row], results: Results, preset: TablePreset | None = 
     """What the figures are of: published table, environment, data, baseline, spread."""
     first = results[0]
     table = f"{preset.name}: {preset.title}. " if preset else ""
-    theirs = f" in {preset.file}" if preset and first.get("stand_in_for") else ""
+    stands_in = preset and preset.has_figures and first.get("stand_in_for")
+    theirs = f" in {preset.file}" if preset and stands_in else ""
     baseline = f"; Δm against {first['baseline']}" if first["baseline"] else ""
     spread = "; mean ± half of the 95 % interval" if max(row.seeds for row in rows) > 1 else ""
     split = "at the end" if first["data"] == "synthetic" else "test split"

@@ -8,18 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
-
-from mtlgym import agents, checks
+from mtlgym import checks
 from mtlgym.bench.cell import CHECKPOINT, LOG, RESULT, Cell, open_folder, read_result
 from mtlgym.bench.decisions import DecisionLog, prepare
 from mtlgym.bench.jsonl import Log
+from mtlgym.bench.making import make
 from mtlgym.bench.means import Means
-from mtlgym.bench.options import for_agent
 from mtlgym.bench.subjects import subject
 from mtlgym.bench.versions import versions
 from mtlgym.files import write_atomically
-from mtlgym.presets import preset
 from mtlgym.training import checkpoint
 
 CHECKPOINT_EVERY = 500  # steps
@@ -51,7 +48,8 @@ class Run:
         """Make the environment and the agent; continue from the checkpoint if there is one."""
         checks.integer("checkpoint_every", self.checkpoint_every, least=1)
         self._env, self._agent = make(self.cell)
-        self._subject = subject(self._env)
+        self._subject = subject(self._env, self._agent)
+        self._logged = self._agent if self._subject.selects else None  # its decisions are
         path = self.folder / CHECKPOINT
         if path.exists():
             self._continue(path)
@@ -62,7 +60,7 @@ class Run:
         self._means = Means.none(len(self._subject.tasks))
         open_folder(self.cell, self.folder)
         self._log = Log(self.folder / LOG)
-        self._decisions = DecisionLog(self._agent, self._subject.tasks, self.folder)
+        self._decisions = DecisionLog(self._logged, self._subject.tasks, self.folder)
 
     @property
     def step(self) -> int:
@@ -105,9 +103,8 @@ class Run:
                 self._save()
 
     def _advance(self) -> None:
-        before, epoch, started = self._observation, self._info.get("epoch"), time.perf_counter()
-        losses = self._subject.losses(self._info)
-        action = self._agent.act(before, self._info)
+        before, old, started = self._observation, self._info, time.perf_counter()
+        action = self._agent.act(before, old)
         self.seconds += time.perf_counter() - started
         probabilities = self._decisions.probabilities()  # some agents take long to say
         started = time.perf_counter()
@@ -116,9 +113,9 @@ class Run:
         self.seconds += time.perf_counter() - started
         self._observation, self._info = after, info
         self._decisions.write(action, probabilities, info)
-        self._means.add(losses, self._subject.weights(action, info), reward)
+        self._subject.count(self._means, old, action, reward, info)
         if not self._env.is_open or self.step % self._subject.period() == 0:
-            self._write_row(epoch)
+            self._write_row(old.get("epoch"))
 
     def _write_row(self, epoch: int | None) -> None:
         means, self._means = self._means, Means.none(len(self._subject.tasks))
@@ -144,6 +141,7 @@ class Run:
             "cell": self.cell.describe(),
             "env": self._env.state_dict(),
             "agent": self._agent.state_dict(),
+            "subject": self._subject.state_dict(),
             "means": asdict(self._means),
             "log_size": self._log.size,
             "decisions": self._decisions.size,
@@ -159,10 +157,11 @@ class Run:
             raise ValueError(f"{path} is the checkpoint of another run; delete it")
         self._observation, self._info = self._env.load_state_dict(state["env"])
         self._agent.load_state_dict(state["agent"])
+        self._subject.load_state_dict(state["subject"])
         self._means = Means(**state["means"])
         self._log = Log(self.folder / LOG, state["log_size"])
         tasks = self._subject.tasks
-        self._decisions = DecisionLog(self._agent, tasks, self.folder, state["decisions"])
+        self._decisions = DecisionLog(self._logged, tasks, self.folder, state["decisions"])
         self.practice, self._practised = state["practice"], state["practised"]
         self.seconds = state["seconds"]
 
@@ -175,21 +174,3 @@ def run_cell(
 ) -> dict[str, Any]:
     """The cell's result: read if it is finished, else run, from its checkpoint if there is one."""
     return read_result(cell, folder) or Run(cell, folder, checkpoint_every).finish(on_step)
-
-
-def make(cell: Cell) -> tuple[Any, agents.Agent]:
-    """The cell's environment and agent.
-
-    Raises:
-        ValueError: for an unknown id, agent or option, or options that the agent contradicts.
-    """
-    checks.integer("seed", cell.seed, least=0)
-    options = for_agent(cell.agent, cell.options)
-    if "actions" in options and "problem" not in preset(cell.env).options:
-        known = ", ".join(name for name, needs in agents.OPTIONS.items() if "actions" not in needs)
-        raise ValueError(
-            f"`agent` {cell.agent!r} weighs tasks, but {cell.env} takes the choice of one: {known}"
-        )
-    env: Any = gym.make(cell.env, **options).unwrapped
-    agent = agents.make(cell.agent, env.observation_space, env.action_space, cell.seed)
-    return env, agent

@@ -9,7 +9,8 @@ import numpy as np
 
 from mtlgym.bench.bench import run_cells
 from mtlgym.bench.cell import Cell
-from mtlgym.bench.run import CHECKPOINT_EVERY, make
+from mtlgym.bench.making import make
+from mtlgym.bench.run import CHECKPOINT_EVERY
 
 
 def single_task(

@@ -3,12 +3,13 @@
 import math
 from typing import Any, Protocol, runtime_checkable
 
-import gymnasium as gym
 import numpy as np
 
-from mtlgym.bench.means import Means
+from mtlgym.bench.means import Means, finite
+from mtlgym.bench.routing_subject import RoutingSubject
 from mtlgym.envs import infos
 from mtlgym.envs.bandit import BanditEnv
+from mtlgym.envs.routing import RoutingVectorEnv
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.metrics import delta_m, mean_score
 
@@ -22,10 +23,13 @@ class Subject(Protocol):
     Attributes:
         env: the environment, unwrapped.
         tasks: the tasks' or arms' names.
+        selects: whether a decision is the choice of a task, so that policies can learn from a log
+            of them.
     """
 
     env: Any
     tasks: tuple[str, ...]
+    selects: bool
 
     def period(self) -> int:
         """Steps from one row of the log to the next; asked once an episode is open."""
@@ -33,17 +37,22 @@ class Subject(Protocol):
     def budget(self) -> int:
         """Steps in an episode; asked once one is open."""
 
-    def losses(self, info: dict[str, Any]) -> np.ndarray:
-        """What the next step trains on, (tasks,)."""
-
-    def weights(self, action: Any, info: dict[str, Any]) -> np.ndarray:
-        """What a step gave each task, (tasks,)."""
+    def count(
+        self, means: Means, before: dict[str, Any], action: Any, reward: Any, after: dict[str, Any]
+    ) -> None:
+        """Count a step, if it trained: what on, what it gave each task, and its reward."""
 
     def row(self, means: Means, info: dict[str, Any]) -> dict[str, Any]:
         """What the log says of a period, given its means and its last info."""
 
     def result(self, info: dict[str, Any]) -> dict[str, Any]:
         """The finished episode's figures, given its last info; this alone reads the test set."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has gathered over the episode so far, for a run that goes on."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
 
 
 class TrainingSubject:
@@ -53,6 +62,7 @@ class TrainingSubject:
         """Take the environment."""
         self.env = env
         self.tasks = env.problem.tasks
+        self.selects = env.settings.interface == "tasks"
 
     def period(self) -> int:
         """Steps from one validation to the next, or in an epoch."""
@@ -63,13 +73,11 @@ class TrainingSubject:
         """Optimizer steps."""
         return self.env.episode.budget
 
-    def losses(self, info: dict[str, Any]) -> np.ndarray:
-        """The losses, in their tasks' units."""
-        return info["losses"]
-
-    def weights(self, action: Any, info: dict[str, Any]) -> np.ndarray:
-        """The decision's task weights."""
-        return info["weights"]
+    def count(
+        self, means: Means, before: dict[str, Any], action: Any, reward: Any, after: dict[str, Any]
+    ) -> None:
+        """Count the losses, in their tasks' units, and the decision's task weights."""
+        means.add(before["losses"], after["weights"], reward)
 
     def row(self, means: Means, info: dict[str, Any]) -> dict[str, Any]:
         """Means of the period, and the last validation."""
@@ -106,6 +114,13 @@ class TrainingSubject:
             figures["units"]["score"] = metrics[0].unit
         return figures
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: all that counts is in the environment."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to continue from."""
+
 
 class BanditSubject:
     """A bandit: a hundred rows an episode, and the final scores as figures."""
@@ -114,6 +129,7 @@ class BanditSubject:
         """Take the environment."""
         self.env = env
         self.tasks = env.tasks
+        self.selects = True
 
     def period(self) -> int:
         """A hundredth of the episode."""
@@ -123,13 +139,11 @@ class BanditSubject:
         """Pulls."""
         return self.env.budget
 
-    def losses(self, info: dict[str, Any]) -> np.ndarray:
-        """What each arm's score is short of 1."""
-        return 1.0 - info["score"]
-
-    def weights(self, action: Any, info: dict[str, Any]) -> np.ndarray:
-        """1 for the arm that was pulled."""
-        return np.eye(len(self.tasks))[action]
+    def count(
+        self, means: Means, before: dict[str, Any], action: Any, reward: Any, after: dict[str, Any]
+    ) -> None:
+        """Count what each arm's score is short of 1, and 1 for the arm that was pulled."""
+        means.add(1.0 - before["score"], np.eye(len(self.tasks))[action], reward)
 
     def row(self, means: Means, info: dict[str, Any]) -> dict[str, Any]:
         """Means of the period, and what the mean score is short of 1."""
@@ -148,21 +162,25 @@ class BanditSubject:
             "failure": "",
         }
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: all that counts is in the environment."""
+        return {}
 
-def subject(env: gym.Env) -> Subject:
-    """What a run needs of this environment.
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to continue from."""
+
+
+def subject(env: Any, agent: Any) -> Subject:
+    """What a run of the agent needs of this environment.
 
     Raises:
         ValueError: for an environment that no run can be made of.
     """
     bare = env.unwrapped
+    if isinstance(bare, RoutingVectorEnv):
+        return RoutingSubject(bare, agent)
     if isinstance(bare, TrainingEnv):
         return TrainingSubject(bare)
     if isinstance(bare, BanditEnv):
         return BanditSubject(bare)
-    raise ValueError(f"`env` must be a training or bandit environment, not {type(bare).__name__}")
-
-
-def finite(value: float) -> float | None:
-    """The value, None if it is not finite: JSON has no word for that."""
-    return value if math.isfinite(value) else None
+    raise ValueError(f"`env` must be an environment of mtlgym, not {type(bare).__name__}")

@@ -22,6 +22,7 @@ class Row:
         options: what its environment is made with beside the table's options.
         published: the paper's `delta_m` in percent, `T` and `score` in percent; empty for none.
         log_of: label of the row whose decisions the agent is fitted on; empty for none.
+        data: `real` for a row that the stand-in has too few tasks for; empty for both.
     """
 
     label: str
@@ -29,6 +30,12 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
     log_of: str = ""
+    data: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse other data."""
+        if self.data not in ("", "real"):
+            raise ValueError(f"`data` of a row must be 'real' or left out, not {self.data!r}")
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,11 @@ class TablePreset:
                     f"`log_of` of row {row.label!r} must be one of {sorted(first)}, "
                     f"not {row.log_of!r}"
                 )
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether a row has a published figure."""
+        return any(row.published for row in self.rows)
 
     def options_of(self, row: Row, real: bool) -> dict[str, Any]:
         """What the row's environment is made with, on real or embedded data."""

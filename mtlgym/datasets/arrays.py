@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,21 @@ def read_arrays(path: Path, expected: str) -> dict[str, np.ndarray]:
         return {key: file[key] for key in file.files}
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = False) -> str:
-    """Write an npz file in one go and return its SHA-256: another reader sees all of it or none."""
+def write_arrays(
+    path: Path, arrays: Mapping[str, np.ndarray], compression: int = zipfile.ZIP_STORED
+) -> str:
+    """Write an npz file in one go and return its SHA-256: another reader sees all of it or none.
+
+    Args:
+        path: of the file.
+        arrays: by name.
+        compression: of its members, a constant of `zipfile`; `ZIP_LZMA` packs images best.
+    """
     content = io.BytesIO()
-    save: Callable[..., None] = np.savez_compressed if compress else np.savez
-    save(content, **arrays)
+    with zipfile.ZipFile(content, "w", compression) as archive:
+        for name, array in arrays.items():  # NumPy's own writers know no LZMA
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content.getvalue())
     return hashlib.sha256(content.getvalue()).hexdigest()

@@ -92,6 +92,45 @@ DATASETS = {
         others=(("*/train.tsv",), ("*/train-*.parquet",)),
         verify="mtlgym.datasets.glue:verify",
     ),
+    "cifar100": Dataset(
+        name="cifar100",
+        files=("cifar-100-python/train", "cifar-100-python/test", "cifar-100-python/meta"),
+        remedy="Unpack cifar-100-python.tar.gz there, the Python version of CIFAR-100 from "
+        "https://www.cs.toronto.edu/~kriz/cifar.html.",
+        embedded="emoji.npz",
+        others=(("train", "test", "meta"),),
+        verify="mtlgym.datasets.cifar100:verify",
+    ),
+    "mnist": Dataset(
+        name="mnist",
+        files=(
+            "train-images-idx3-ubyte",
+            "train-labels-idx1-ubyte",
+            "t10k-images-idx3-ubyte",
+            "t10k-labels-idx1-ubyte",
+        ),
+        remedy="Put MNIST's four IDX files there, gzipped or not, for instance from "
+        "https://ossci-datasets.s3.amazonaws.com/mnist.",
+        embedded="fashion.npz",
+        others=(
+            (
+                "train-images?idx3-ubyte*",
+                "train-labels?idx1-ubyte*",
+                "t10k-images?idx3-ubyte*",
+                "t10k-labels?idx1-ubyte*",
+            ),
+        ),
+        verify="mtlgym.datasets.mnist:verify",
+    ),
+    "mini_imagenet": Dataset(
+        name="mini_imagenet",
+        files=("train.csv", "val.csv", "test.csv", "images"),
+        remedy="Put there the folder `images` beside the lists train.csv, val.csv and test.csv "
+        "(https://github.com/twitter-research/meta-learning-lstm), or a folder of images a class.",
+        embedded="emoji.npz",
+        others=(("*/*.[jJpP]*[gG]",), ("train/*/*.[jJpP]*[gG]",)),
+        verify="mtlgym.datasets.mini_imagenet:verify",
+    ),
 }
 
 

@@ -14,8 +14,10 @@ def mode(given: AutoresetMode | str) -> AutoresetMode:
     Raises:
         ValueError: for another value; names those there are.
     """
+    if isinstance(given, AutoresetMode):
+        return given
     known = [each.value for each in AutoresetMode]
-    if not isinstance(given, AutoresetMode) and given not in known:
+    if not isinstance(given, str) or given not in known:
         raise ValueError(f"`autoreset_mode` must be one of {known}, not {given!r}")
     return AutoresetMode(given)
 
@@ -39,12 +41,18 @@ def reset_mask(options: dict[str, Any] | None, rows: int) -> NDArray[np.bool_]:
     """The rows that the options of `reset` say to reset, (rows,); all, if they say nothing.
 
     Raises:
-        ValueError: for a mask of another shape or type, or one without a row.
+        ValueError: for options that are no dict, and for a mask of another shape or type, or
+            without a row.
     """
+    if not isinstance(options, dict | None):
+        raise ValueError(f"`options` must be a dict or None, not {options!r}")
     given = (options or {}).get("reset_mask")
     if given is None:
         return np.ones(rows, np.bool_)
-    mask = np.asarray(given)
+    try:
+        mask = np.asarray(given)
+    except ValueError:  # lists of unequal lengths
+        mask = np.empty(0)
     if mask.shape != (rows,) or mask.dtype != np.bool_ or not mask.any():
         raise ValueError(
             f"`reset_mask` must be {rows} booleans of which at least one is True, not {given!r}"
@@ -64,12 +72,17 @@ def masked(values: dict[str, NDArray[Any]], rows: NDArray[np.bool_]) -> dict[str
 
 
 def final(
-    observed: NDArray[Any], values: dict[str, NDArray[Any]], rows: NDArray[np.bool_]
+    observed: NDArray[Any] | dict[str, NDArray[Any]],
+    values: dict[str, NDArray[Any]],
+    rows: NDArray[np.bool_],
 ) -> dict[str, Any]:
     """The last observations and infos of episodes of these rows, which a reset covers up."""
     last = np.full(len(rows), None, object)
     for row in np.flatnonzero(rows):
-        last[row] = observed[row].copy()
+        if isinstance(observed, dict):
+            last[row] = {key: each[row].copy() for key, each in observed.items()}
+        else:
+            last[row] = observed[row].copy()
     return {
         "final_obs": last,
         "_final_obs": rows.copy(),

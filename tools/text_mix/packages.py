@@ -4,7 +4,7 @@ import io
 import tarfile
 from pathlib import Path
 
-HEADER = 60  # bytes before each member of an ar archive
+import debian
 
 
 def vader(sdist: Path) -> dict[str, str]:
@@ -21,8 +21,7 @@ def vader(sdist: Path) -> dict[str, str]:
 
 def wordnet(deb: Path) -> dict[str, str]:
     """WordNet's data files and lists of irregular words, out of a Debian package; by name."""
-    data = io.BytesIO(_member(deb.read_bytes(), "data.tar.xz"))
-    with tarfile.open(fileobj=data) as archive:
+    with debian.opened(deb) as archive:
         found = _read(archive, ".exc") | _read(archive, "", "data.")
     return {name: content.decode("ascii") for name, content in found.items()}
 
@@ -36,18 +35,3 @@ def _read(archive: tarfile.TarFile, suffix: str, prefix: str = "") -> dict[str, 
         if file and name.endswith(suffix) and name.startswith(prefix):
             found[name] = file.read()
     return found
-
-
-def _member(archive: bytes, wanted: str) -> bytes:
-    """A member of an ar archive, which is what a Debian package is."""
-    if not archive.startswith(b"!<arch>\n"):
-        raise ValueError("this is no Debian package: it does not begin with `!<arch>`")
-    at = 8
-    while at < len(archive):
-        header = archive[at : at + HEADER]
-        name, size = header[:16].decode().strip(" /"), int(header[48:58])
-        at += HEADER
-        if name == wanted:
-            return archive[at : at + size]
-        at += size + size % 2  # members begin at even places
-    raise ValueError(f"the package has no {wanted}")

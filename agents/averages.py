@@ -1,0 +1,41 @@
+"""Running averages of numbers, one for each of many cells."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlgym.agents import wpl_rule
+from mtlgym.agents.states import Index
+
+
+class Averages:
+    """The average of the numbers of each cell so far; 0 where there was none.
+
+    The n-th number of a cell has the weight max(1 / n, least), so old ones are forgotten at last.
+    """
+
+    def __init__(self, cells: int, least: float) -> None:
+        """No number yet; `least` is in [0, 1]."""
+        self._least = least
+        self._values, self._visits = np.zeros(cells), np.zeros(cells)
+
+    def of(self, cells: Index) -> NDArray[np.float64]:
+        """The averages of these cells, (K,)."""
+        return self._values[cells]
+
+    def take(self, cells: Index, numbers: NDArray[np.float64]) -> None:
+        """Take in a number for each cell, both (K,); cells may repeat."""
+        cells, which, count = np.unique(cells, return_inverse=True, return_counts=True)
+        mean, new = np.bincount(which, numbers) / count, count.astype(np.float64)
+        kept = wpl_rule.kept(self._visits[cells], new, self._least)
+        self._values[cells] = kept * self._values[cells] + (1 - kept) * mean
+        self._visits[cells] += count
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that changes."""
+        return {"values": self._values.copy(), "visits": self._visits.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self._values, self._visits = state["values"].copy(), state["visits"].copy()

@@ -1,0 +1,179 @@
+"""The network that routing environments train: its minibatch, its rewards, what tasks chose."""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtlgym.envs.collaboration import Collaboration
+from mtlgym.envs.routes import LARGEST, Routes, Verdict, array, integers
+from mtlgym.envs.routing_options import RoutingConfiguration
+from mtlgym.models.heads import Head, check_actions
+from mtlgym.training.minibatches import MinibatchTraining
+
+MOST_LOSS = 1e3  # nats; what a loss that is larger or not finite is paid as
+
+
+class Router:
+    """A network in training, the minibatch under way, and what the tasks chose of late.
+
+    Attributes:
+        configuration: all that makes the environment.
+        training: the network in training; there once `restart` was called.
+        history: the tasks' last decisions.
+        steps: of the environment, since the network was fresh.
+        failure: what broke the last minibatch's training, empty if nothing did.
+        shape: a network without values: what its actions are.
+    """
+
+    training: MinibatchTraining
+    history: Collaboration
+
+    def __init__(self, configuration: RoutingConfiguration) -> None:
+        """Set up; `restart` builds the network."""
+        self.configuration = configuration
+        with torch.device("meta"):  # neither memory nor chance is used
+            self.shape = cast(Head, configuration.build().head)
+        self.steps = 0
+        self.failure = ""
+
+    @property
+    def observation_space(self) -> spaces.Space[Any]:
+        """Of one sample."""
+        value = spaces.Box(-LARGEST, LARGEST, (self.shape.width,), np.float32)
+        tasks = len(self.configuration.problem.tasks)
+        return spaces.Dict(
+            value=value, task=spaces.Discrete(tasks), depth=spaces.Discrete(self.shape.depth)
+        )
+
+    @property
+    def budget(self) -> int:
+        """Minibatches in the schedule's epochs."""
+        regime, problem = self.configuration.regime, self.configuration.problem
+        return regime.epochs * regime.batches(problem.sizes("train"))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last minibatch did not fail, and the schedule has more of them."""
+        return not self.failure and self.training.updates < self.budget
+
+    @property
+    def head(self) -> Head:
+        """The part of the network that samples are routed through."""
+        return cast(Head, self.training.model.head)
+
+    def restart(self, seed: int) -> None:
+        """Start with a fresh network and history."""
+        self._make(seed)
+        self.steps, self.failure = 0, ""
+        self.training.begin()
+
+    def routes(self, rows: slice) -> Routes:
+        """New routes of these rows of the minibatch."""
+        state = self.head.start(self.training.features[rows])
+        task = self.training.samples.task[rows].numpy()
+        taken = np.full((len(task), self.shape.depth), -1, np.int64)
+        return Routes(rows, task, state, taken)
+
+    def advance(self, routes: Routes, actions: Any) -> NDArray[np.float64]:
+        """Apply the blocks chosen; give the collaboration rewards, (rows,).
+
+        Raises:
+            ValueError: for actions that the depth does not allow; nothing has changed then.
+        """
+        depth = routes.depth
+        self.apply(routes, actions)
+        taken = routes.taken[:, depth]
+        return self.configuration.options.rho * self.history.shares(depth, routes.task, taken)
+
+    def apply(self, routes: Routes, actions: Any) -> None:
+        """Apply the blocks chosen, (rows,).
+
+        Raises:
+            ValueError: for actions that the depth does not allow; nothing has changed then.
+        """
+        given = integers("actions", actions, len(routes.task))
+        check_actions(self.shape, routes.depth, given)
+        routes.taken[:, routes.depth] = given
+        device = routes.state.device
+        task = torch.from_numpy(routes.task).to(device)
+        chosen = torch.tensor(routes.taken[:, routes.depth], device=device)
+        routes.state = self.head.layer(routes.depth, routes.state, task, chosen)
+        routes.depth += 1
+
+    def judge(self, routes: Routes) -> Verdict:
+        """What comes of routes that went through all depths."""
+        problem, options = self.configuration.problem, self.configuration.options
+        samples = self.training.samples
+        task, label = samples.task[routes.rows], samples.label[routes.rows]
+        scores = self.head.value(routes.state, task.to(routes.state.device))
+        losses = self.training.losses(scores, routes.rows)
+        correct = (problem.possible(scores.detach().cpu(), task).argmax(dim=1) == label).numpy()
+        pay = np.where(correct, 1.0, -1.0)
+        if options.reward == "negative_loss":
+            pay = -np.nan_to_num(array(losses), nan=MOST_LOSS, posinf=MOST_LOSS).clip(0, MOST_LOSS)
+        return Verdict(routes.task, losses, correct, pay.astype(np.float64))
+
+    def train(self, losses: Float[Tensor, " rows"], taken: NDArray[np.int64]) -> None:
+        """Train on the whole minibatch's losses, and take its decisions into the history."""
+        task = self.training.samples.task.numpy()
+        self.failure = self.training.learn(losses)
+        self.history.record(task, taken)
+
+    def observe(self, routes: Routes) -> dict[str, NDArray[Any]]:
+        """What the router sees of each row; at the end the scores, at the last depth."""
+        task = torch.from_numpy(routes.task).to(routes.state.device)
+        with torch.no_grad():
+            values = array(self.head.value(routes.state, task))
+        value = np.zeros((len(values), self.shape.width), np.float32)
+        value[:, : values.shape[1]] = np.nan_to_num(values, posinf=LARGEST, neginf=-LARGEST)
+        depth = np.full(len(values), min(routes.depth, self.shape.depth - 1), np.int64)
+        return {"value": value, "task": routes.task.copy(), "depth": depth}
+
+    def mask(self, routes: Routes) -> NDArray[np.int8] | None:
+        """Which actions each row's next may be, (rows, actions); None where every one may."""
+        if self.shape.allowed.all():
+            return None
+        allowed = self.shape.allowed[min(routes.depth, self.shape.depth - 1)]
+        return np.tile(allowed.astype(np.int8), (len(routes.task), 1))
+
+    def info(self) -> dict[str, Any]:
+        """What infos say of the training."""
+        training = self.training
+        return {
+            "step": self.steps,
+            "updates": training.updates,
+            "epoch": training.updates // training.batches,
+            "lr": training.lr,
+            "data": self.configuration.problem.source.kind,
+            "failure": self.failure,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that both forms keep."""
+        return {
+            "training": self.training.state_dict(),
+            "history": self.history.state_dict(),
+            "steps": self.steps,
+            "failure": self.failure,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from that state, with the minibatch under way as it was drawn."""
+        self._make(state["training"]["seed"])
+        self.training.load_state_dict(state["training"])
+        self.history.load_state_dict(state["history"])
+        self.steps, self.failure = int(state["steps"]), str(state["failure"])
+
+    def _make(self, seed: int) -> None:
+        made = self.configuration
+        self.training = MinibatchTraining(
+            made.problem, made.build, made.regime, made.hardware, seed
+        )
+        shape = (len(made.problem.tasks), self.shape.depth, self.shape.actions)
+        shared = made.options.history == "shared"
+        self.history = Collaboration(shape, shared, made.options.history_length)

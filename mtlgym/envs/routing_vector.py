@@ -1,0 +1,186 @@
+"""A minibatch of samples, routed all at once."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from mtlgym import checks
+from mtlgym.envs import examination, vector_api
+from mtlgym.envs.course import Course
+from mtlgym.envs.examination import Examination, Policy
+from mtlgym.envs.router import Router
+from mtlgym.envs.routing_options import configure
+from mtlgym.problems.images import ImageProblem
+from mtlgym.training import checkpoint
+
+Observation = dict[str, NDArray[Any]]
+Step = tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
+
+
+class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
+    """Route a minibatch: a layer costs one call a block in use, and a row is one sample's episode.
+
+    All rows are at the same depth. `num_envs` is the minibatch's size; after the last depth the
+    samples are classified, the rewards paid and the blocks on the routes trained, once. The
+    network lives as long as the environment: `reset(seed=...)` alone starts it afresh, `reset()`
+    begins an unfinished minibatch's routes again, or the next minibatch. By `autoreset_mode` the
+    next minibatch begins in the next step (`NEXT_STEP`, the default), in the same one
+    (`SAME_STEP`), or by `reset`.
+
+    The attribute `is_open` says whether the schedule's epochs are still to be trained; training
+    can go on after them.
+
+    Source: Rosenbaum, Klinger, Riemer (ICLR 2018), Algorithms 1 and 2; see `RoutingEnv`.
+    """
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
+
+    def __init__(
+        self,
+        problem: str | ImageProblem,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Make the environment; `reset` builds the network.
+
+        Args:
+            problem: a key of `IMAGE_PROBLEMS`, or a problem of one's own.
+            num_envs: samples of a minibatch.
+            autoreset_mode: when the next minibatch begins.
+            render_mode: None; the single form draws pictures.
+            **options: as for `RoutingEnv`; `batch_size` is `num_envs`.
+
+        Raises:
+            ValueError: for an unknown option or a value that is not allowed; says what is.
+        """
+        checks.integer("num_envs", num_envs, least=1)
+        self._mode = vector_api.mode(autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self._mode}
+        if render_mode is not None:
+            raise ValueError(f"`render_mode` must be None for the vector form, not {render_mode!r}")
+        size = options.get("batch_size", num_envs)
+        checks.integer("batch_size", size, least=1)
+        if size != num_envs:
+            raise ValueError(
+                f"`batch_size` of the vector form is `num_envs`, {num_envs}, not {size!r}"
+            )
+        configuration = configure(problem, {**options, "batch_size": num_envs})
+        self._course = Course(configuration, rows=num_envs)
+        self.problem = configuration.problem
+        self.num_envs = num_envs
+        self.single_action_space = spaces.Discrete(self.router.shape.actions)
+        self.single_observation_space = self.router.observation_space
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+
+    @property
+    def router(self) -> Router:
+        """The network in training, and what the tasks chose of late."""
+        return self._course.router
+
+    @property
+    def budget(self) -> int:
+        """Steps of the environment in the schedule's epochs."""
+        between = self.router.budget - 1 if self._mode is AutoresetMode.NEXT_STEP else 0
+        return self.router.budget * self.router.shape.depth + between
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a network whose schedule has not ended, and whose training is sound."""
+        return self._course.is_open
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start afresh with a seed, else begin the next minibatch, or this one's routes again.
+
+        Args:
+            seed: of the network and the order of the samples: one for all rows.
+            options: `reset_mask`, if given, must name all rows: a minibatch is trained as one.
+
+        Raises:
+            ValueError: for a seed a row, or a mask that leaves rows out; nothing has changed then.
+        """
+        if not (seed is None or isinstance(seed, int)):
+            raise ValueError(
+                f"`seed` must be one integer for the network of all rows, not {seed!r}"
+            )
+        if not vector_api.reset_mask(options, self.num_envs).all():
+            raise ValueError("`reset_mask` must name all rows: they are one minibatch")
+        super().reset(seed=seed)
+        if seed is not None or not self._course.has_network:
+            self._course.restart(int(self.np_random.integers(2**63)))
+        else:
+            self._course.begin()
+        return self._observe(), self._course.info()
+
+    def step(self, actions: Any) -> Step:
+        """Send every row through the block that it chose, (num_envs,).
+
+        Raises:
+            ValueError: for actions that are not allowed; nothing has changed then.
+            gymnasium.error.ResetNeeded: before `reset`; under `DISABLED`, after the last depth.
+        """
+        course, no = self._course, np.zeros(self.num_envs, np.bool_)
+        if course.is_through and self._mode is AutoresetMode.NEXT_STEP:
+            self.router.steps += 1
+            course.begin()
+            return self._observe(), np.zeros(self.num_envs), no, no.copy(), course.info()
+        rewards, verdict = course.step(actions)
+        if verdict is None:
+            return self._observe(), rewards, no, no.copy(), course.info()
+        if self._mode is AutoresetMode.SAME_STEP:
+            infos = vector_api.final(course.observation, verdict.values(), ~no)
+            course.begin()
+        else:
+            infos = vector_api.masked(verdict.values(), ~no)
+        return self._observe(), rewards, ~no, no, {**course.info(), **infos}
+
+    def evaluate(self, split: str = "val", policy: Policy | None = None) -> dict[str, float]:
+        """The accuracy of each task on a split; changes nothing. See `RoutingEnv.evaluate`."""
+        return examination.accuracies(self.problem, self.examine(split, policy))
+
+    def examine(self, split: str = "val", policy: Policy | None = None) -> Examination:
+        """Every sample's route on a split, and what came of it. See `RoutingEnv.examine`."""
+        return examination.examine(self._course.require_network(), split, policy)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write network, training and routes under way to one file.
+
+        Raises:
+            OSError: if the file cannot be written; an older one at that path is untouched.
+        """
+        checkpoint.save(path, self.state_dict())
+
+    def load(self, path: str | os.PathLike[str]) -> tuple[Observation, dict[str, Any]]:
+        """Continue what was saved, bit for bit; give the observation that it stood at, and an info.
+
+        Raises:
+            ValueError: if the file is damaged, or of another version or of an environment of other
+                options; names them. Nothing has changed then.
+        """
+        return self.load_state_dict(checkpoint.load(path))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `save` writes: nested plain values, tensors and arrays."""
+        return self._course.state_dict(self.np_random)
+
+    def load_state_dict(self, state: Any) -> tuple[Observation, dict[str, Any]]:
+        """Continue from a `state_dict`; as `load`."""
+        self._course = self._course.continued(state, self.np_random)
+        return self._observe(), self._course.info()
+
+    def _observe(self) -> Observation:
+        return {key: each.copy() for key, each in self._course.observation.items()}

@@ -1,0 +1,1 @@
+"""How the embedded emoji are chosen and drawn."""
