@@ -116,6 +116,33 @@ def loop(args: Args) -> Train:
     return train
 
 
+def layers(args: Args, together: bool) -> Train:
+    """The routed layers alone, from given features: grouped by block, or sample by sample."""
+    env, _ = vector(args, "uniform")
+    head: Any = env.router.head
+    parameters = list(head.parameters())
+    rng = np.random.default_rng(0)
+    features = torch.from_numpy(rng.standard_normal((args.batch, env.router.shape.width), "f4"))
+    task = torch.arange(args.batch) % TASKS
+    label = torch.arange(args.batch) % CLASSES
+
+    def train() -> int:
+        for parameter in parameters:
+            parameter.grad = None
+        routes = torch.from_numpy(rng.integers(0, TASKS, (args.batch, DEPTH)))
+        for rows in [slice(None)] if together else [slice(k, k + 1) for k in range(args.batch)]:
+            value = features[rows]
+            for depth in range(DEPTH):
+                if together:
+                    value = head.layer(depth, value, task, routes[:, depth])
+                else:
+                    value = head.layers[depth][int(routes[rows.start, depth])](value)
+            (functional.cross_entropy(value, label[rows], reduction="sum") / args.batch).backward()
+        return args.batch
+
+    return train
+
+
 def calls(env: Any, train: Train) -> float:
     """How many blocks a sample of one minibatch goes through."""
     rows = [0]
@@ -157,9 +184,18 @@ def forms(args: Args) -> None:
         "RoutingEnv, random actions": single(args),
         "a loop, sample by sample": loop(args),
     }
-    found = times(sides, args)
-    base = found["a loop, sample by sample"]
-    print(f"{'batches of ' + str(args.batch):34}{'samples/s':>12}{'times the loop':>18}")
+    _table(f"batches of {args.batch}", times(sides, args))
+    alone = {
+        "grouped by block": layers(args, True),
+        "a loop, sample by sample": layers(args, False),
+    }
+    _table("the routed layers alone", times(alone, args))
+
+
+def _table(title: str, found: dict[str, list[float]]) -> None:
+    """Print the samples a second of each side, and over the last one's."""
+    base = list(found.values())[-1]
+    print(f"{title:34}{'samples/s':>12}{'times the loop':>18}")
     for name, seconds in found.items():
         print(f"{name:34}{1 / median(seconds):12,.0f}{ratio(base, seconds):18.2f}")
 

@@ -1,5 +1,6 @@
 """One sample's route an episode."""
 
+import copy
 from typing import Any
 
 import gymnasium as gym
@@ -249,6 +250,33 @@ def test_a_batch_with_an_unknown_task_is_refused():
     bad = ImageTasks(wrong.images, wrong.index, task, wrong.label)
     with pytest.raises(ValueError, match=rf"`task` of train must lie in \[0, {TASKS}\), not be 3"):
         ImageData(data.tasks, data.classes, {**data.splits, "train": bad})
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"images": np.zeros((240, 16, 16, 1), np.uint8)},
+            r"`images` of val must be \(16, 16, 1\)",
+        ),
+        ({"task": np.zeros(240)}, r"`task` of train must be integers \(samples,\), not float64"),
+        ({"label": np.zeros(240, bool)}, "`label` of train must be integers .*, not bool"),
+        ({"index": np.zeros((240, 1), int)}, r"`index` of train must be integers .* \(240, 1\)"),
+    ],
+)
+def test_samples_of_other_kinds_are_refused(changes, text):
+    data = tasks()
+    train = data.splits["train"]
+    bad = copy.copy(train)
+    vars(bad).update(changes)
+    with pytest.raises(ValueError, match=text):
+        ImageData(data.tasks, data.classes, {**data.splits, "train": bad})
+
+
+def test_tasks_of_one_name_are_refused():
+    data = tasks()
+    with pytest.raises(ValueError, match="`tasks` must have each name once"):
+        ImageData(("a", "b", "a"), data.classes, data.splits)
 
 
 def test_a_task_of_fewer_classes_never_gets_another_tasks_class():

@@ -13,7 +13,8 @@ class Collaboration:
 
     The collaboration reward of an action is rho times the share of the agent's last decisions at
     that depth that were the same, in [0, rho]: it makes agents settle, so that the blocks see
-    what they are trained for. Before the first decision each action has the share 1 / actions.
+    what they are trained for. Decisions count once their minibatch was trained on; before the first
+    one each action has the share 1 / actions.
 
     Source: Rosenbaum, Klinger, Riemer (ICLR 2018), as far as is known: rho times the average
     probability with which the agent chose the block in its history.

@@ -25,6 +25,7 @@ class Router:
         configuration: all that makes the environment.
         training: the network in training; there once `restart` was called.
         history: the tasks' last decisions.
+        budget: minibatches in the schedule's epochs.
         steps: of the environment, since the network was fresh.
         failure: what broke the last minibatch's training, empty if nothing did.
         shape: a network without values: what its actions are.
@@ -38,6 +39,8 @@ class Router:
         self.configuration = configuration
         with torch.device("meta"):  # neither memory nor chance is used
             self.shape = cast(Head, configuration.build().head)
+        regime, sizes = configuration.regime, configuration.problem.sizes("train")
+        self.budget = regime.epochs * regime.batches(sizes)
         self.steps = 0
         self.failure = ""
 
@@ -49,12 +52,6 @@ class Router:
         return spaces.Dict(
             value=value, task=spaces.Discrete(tasks), depth=spaces.Discrete(self.shape.depth)
         )
-
-    @property
-    def budget(self) -> int:
-        """Minibatches in the schedule's epochs."""
-        regime, problem = self.configuration.regime, self.configuration.problem
-        return regime.epochs * regime.batches(problem.sizes("train"))
 
     @property
     def is_open(self) -> bool:
@@ -125,7 +122,10 @@ class Router:
         self.history.record(task, taken)
 
     def observe(self, routes: Routes) -> dict[str, NDArray[Any]]:
-        """What the router sees of each row; at the end the scores, at the last depth."""
+        """What the router sees of each row; at the end the scores, at the last depth.
+
+        What is not a number is seen as 0, what is infinite as the largest number.
+        """
         task = torch.from_numpy(routes.task).to(routes.state.device)
         with torch.no_grad():
             values = array(self.head.value(routes.state, task))

@@ -151,7 +151,10 @@ class MinibatchTraining:
         sums = losses.new_zeros(len(names)).index_add(0, task, losses)
         failure = failed_losses(sums.detach().cpu(), names)
         if not failure:
-            failure = self._step(sums / len(losses))
+            failure = self._backward(sums / len(losses))
+        if failure:
+            self._optimizer.zero_grad()  # then its step moves nothing; schedulers ask for one
+        self._optimizer.step()
         self.updates += 1
         if self._timing.per_step or self.updates % self.batches == 0:
             self._scheduler.step()
@@ -189,10 +192,9 @@ class MinibatchTraining:
         own = [rng.permutation(np.flatnonzero(task == t))[: sizes.min()] for t in range(len(sizes))]
         return np.stack(own, axis=1).reshape(-1)
 
-    def _step(self, terms: Float[Tensor, " tasks"]) -> str:
+    def _backward(self, terms: Float[Tensor, " tasks"]) -> str:
         self._optimizer.zero_grad()
         terms.sum().backward(retain_graph=True)  # for the blame, should there be any
-        if not soundness(self.model):
-            return blame(self.model, terms, self._problem.tasks)
-        self._optimizer.step()
-        return ""
+        if soundness(self.model):
+            return ""
+        return blame(self.model, terms, self._problem.tasks)
