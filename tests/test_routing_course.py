@@ -48,16 +48,15 @@ def same(one, other):
     return one == other
 
 
-HARD = [
-    {"rho": 0.4, "optimizer": "adam", "history": "shared", "history_length": 3},
-    {"lr": 1e30, "reward": "negative_loss"},  # breaks the network in its second minibatch
-    {"scheduler": "linear", "epochs": 1, "optimizer": "adamw", "weight_decay": 0.1},
-]
-
-
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("options", HARD)
-@pytest.mark.parametrize("calls", [3, 6])
+@pytest.mark.parametrize(
+    ("options", "calls"),
+    [
+        ({"rho": 0.4, "optimizer": "adam", "history": "shared", "history_length": 3}, 6),
+        ({"lr": 1e30, "reward": "negative_loss"}, 3),  # breaks in the second minibatch
+        ({"scheduler": "linear", "epochs": 1, "optimizer": "adamw", "weight_decay": 0.1}, 3),
+    ],
+)
 def test_loaded_runs_and_copies_go_on_bit_for_bit(tmp_path, form, options, calls):
     env = make(form, **options)
     env.reset(seed=0)

@@ -31,7 +31,7 @@ class Regime:
         optimizer: a key of `OPTIMIZERS`.
         lr: the learning rate, which the scheduler's factors multiply.
         weight_decay: the optimizer's.
-        scheduler: a key of `SCHEDULERS` but for `plateau`; `tenth` as published.
+        scheduler: a key of `SCHEDULERS` but for `plateau`; `tenth` is said to be the paper's.
         balanced: whether every minibatch has as many samples of each task, row r of task r modulo
             the tasks; an epoch then ends with the task of the fewest samples, and the rest of the
             others' is left out.
