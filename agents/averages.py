@@ -26,8 +26,8 @@ class Averages:
 
     def take(self, cells: Index, numbers: NDArray[np.float64]) -> None:
         """Take in a number for each cell, both (K,); cells may repeat."""
-        cells, which, count = np.unique(cells, return_inverse=True, return_counts=True)
-        mean, new = np.bincount(which, numbers) / count, count.astype(np.float64)
+        cells, mean, count = by_cell(cells, numbers)
+        new = count.astype(np.float64)
         kept = wpl_rule.kept(self._visits[cells], new, self._least)
         self._values[cells] = kept * self._values[cells] + (1 - kept) * mean
         self._visits[cells] += count
@@ -39,3 +39,9 @@ class Averages:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         self._values, self._visits = state["values"].copy(), state["visits"].copy()
+
+
+def by_cell(cells: Index, numbers: NDArray[np.float64]) -> tuple[Index, NDArray[np.float64], Index]:
+    """Each cell that occurs in (K,) once, the mean of its numbers, (K,), and how many they are."""
+    found, which, count = np.unique(cells, return_inverse=True, return_counts=True)
+    return found, np.bincount(which, numbers) / count, count

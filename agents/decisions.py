@@ -84,6 +84,10 @@ class Decisions:
         seen = states.of(observation)
         return Situation(self.dispatch.greedy(seen.task), seen, self._mask(info, states.rows))
 
+    def draw(self, policy: NDArray[np.float64]) -> Any:
+        """Arms drawn from the rows of a policy, (N, arms), as an action of the environment."""
+        return self.arms.action(choice.draw(policy, self.rng))
+
     def answer(self, observation: Any, chosen: Index) -> Any:
         """Arms chosen for what `look` saw, (N,), in the form of the observation: an int for one."""
         return int(chosen[0]) if self.states.fit(observation).rows is None else chosen

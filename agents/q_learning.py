@@ -112,7 +112,7 @@ class QLearning:
             ValueError: for an observation or a mask that does not fit; nothing has changed then.
         """
         policy = self._policy(self._decisions.consider(observation, info))
-        return self._decisions.arms.action(choice.draw(policy, self._decisions.rng))
+        return self._decisions.draw(policy)
 
     def greedy(self, observation: Any, info: dict[str, Any]) -> Any:
         """The first arm of the highest value, for evaluation: draws nothing and changes nothing.

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtlgym.agents.averages import by_cell
 from mtlgym.agents.situations import Situation
 from mtlgym.agents.states import Index
 
@@ -39,8 +40,7 @@ class QTable:
         """Pull the values of the chosen arms, (N,), towards their targets, (N,)."""
         places = situation.agent, situation.seen.depth, chosen
         cells = np.ravel_multi_index(places, self.table.shape)
-        cells, which, count = np.unique(cells, return_inverse=True, return_counts=True)
-        mean = np.bincount(which, targets) / count
+        cells, mean, count = by_cell(cells, targets)
         flat, kept = self.table.reshape(-1), (1 - self._rate) ** count
         flat[cells] = kept * flat[cells] + (1 - kept) * mean
 

@@ -1,6 +1,7 @@
 """Checks of single values, with messages that name argument, value and what is allowed."""
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -16,6 +17,21 @@ def integer(name: str, value: Any, least: int) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"`{name}` must be an integer of at least {least}, not {value!r}")
+
+
+def choice(name: str, value: Any, count: int) -> int:
+    """The value as an integer in [0, count).
+
+    Raises:
+        ValueError: if it is none; names the argument and the value.
+    """
+    try:
+        chosen = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        chosen = -1
+    if not 0 <= chosen < count:
+        raise ValueError(f"`{name}` must be an integer in [0, {count}), not {value!r}")
+    return chosen
 
 
 def real(name: str, value: Any, least: float = -math.inf, *, open_end: bool = False) -> None:

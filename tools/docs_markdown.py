@@ -2,6 +2,8 @@
 
 import inspect
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 
@@ -9,6 +11,29 @@ def table(header: tuple[str, ...], rows: list[Any]) -> str:
     """A table of strings."""
     lines = [header, ("---",) * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def arguments(
+    options: Mapping[str, Any], kinds: Sequence[type], builder: Any, apart: Sequence[str]
+) -> str:
+    """The arguments of an environment: fields of dataclasses, then of a problem's builder.
+
+    Args:
+        options: what an id sets.
+        kinds: the dataclasses.
+        builder: the problem's.
+        apart: fields that are no arguments.
+    """
+    told = [(described(kind, "Attributes"), field) for kind in kinds for field in fields(kind)]
+    rows = [
+        (f"`{field.name}`", f"`{options.get(field.name, field.default)!r}`", texts[field.name])
+        for texts, field in told
+        if field.name not in apart
+    ]
+    texts = described(builder, "Args")
+    for name, parameter in inspect.signature(builder).parameters.items():
+        rows.append((f"`{name}`", f"`{options.get(name, parameter.default)!r}`", texts[name]))
+    return table(("argument", "default here", "what it is"), rows)
 
 
 def sections(parts: dict[str, str]) -> str:

@@ -1,19 +1,16 @@
 """The page of an id whose environment is a `RoutingEnv`."""
 
-import dataclasses
-import inspect
 from pkgutil import resolve_name
 from typing import Any
 
 import gymnasium as gym
-from docs_markdown import clean, described, first, table
+from docs_markdown import arguments, clean, first, table
 
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
 from mtlgym.envs.routing_options import PARTS, UNUSED
 from mtlgym.models.architectures import ARCHITECTURES
 from mtlgym.presets import Preset
 from mtlgym.problems import IMAGE_PROBLEMS
-from mtlgym.training.hardware import Hardware
 
 AGENTS = {
     "task": "an agent a task",
@@ -54,7 +51,7 @@ def sections(preset: Preset) -> dict[str, str]:
         "tasks.",
         "Information": "`step`, `updates` (minibatches trained on), `epoch`, `lr`, `data`, "
         "`failure`; at a route's end `task`, `loss` and `correct`.",
-        "Arguments": _arguments(preset),
+        "Arguments": arguments(preset.options, PARTS, _builder(preset), UNUSED),
         "Version History": "- v0: first release",
     }
 
@@ -98,19 +95,3 @@ def _problem(preset: Preset) -> str:
 
 def _builder(preset: Preset) -> Any:
     return resolve_name(IMAGE_PROBLEMS[preset.options["problem"]])
-
-
-def _arguments(preset: Preset) -> str:
-    rows = []
-    for kind in PARTS:
-        texts = described(kind, "Attributes")
-        for field in dataclasses.fields(kind):
-            if kind is Hardware and field.name in UNUSED:
-                continue
-            value = preset.options.get(field.name, field.default)
-            rows.append((f"`{field.name}`", f"`{value!r}`", texts[field.name]))
-    texts = described(_builder(preset), "Args")
-    for name, parameter in inspect.signature(_builder(preset)).parameters.items():
-        value = preset.options.get(name, parameter.default)
-        rows.append((f"`{name}`", f"`{value!r}`", texts[name]))
-    return table(("argument", "default here", "what it is"), rows)

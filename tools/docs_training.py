@@ -1,12 +1,10 @@
 """The page of an id whose environment is a `TrainingEnv`."""
 
-import dataclasses
-import inspect
 from pkgutil import resolve_name
 from typing import Any
 
 import gymnasium as gym
-from docs_markdown import clean, described, first, table
+from docs_markdown import arguments, clean, first, table
 
 from mtlgym.envs.observations import FEATURES
 from mtlgym.envs.rewards import REWARDS
@@ -52,7 +50,12 @@ def sections(preset: Preset) -> dict[str, str]:
         "`retrained_losses`, and where the action is a task, `task`, `improvement`, whatever the "
         "reward is, and at reset `task_sizes`, the training samples of each. `reward_ready` says "
         "whether the step's reward had all that it needs.",
-        "Arguments": _arguments(preset),
+        "Arguments": arguments(
+            preset.options,
+            (Settings, Training, Balance, Hardware),
+            _builder(preset),
+            ("balance", "hardware"),  # their own fields are options
+        ),
         "Published figures": _published(preset, training),
         "Version History": "- v0: first release",
     }
@@ -87,22 +90,6 @@ def _problem(preset: Preset) -> str:
 
 def _builder(preset: Preset) -> Any:
     return resolve_name(PROBLEMS[preset.options["problem"]])
-
-
-def _arguments(preset: Preset) -> str:
-    rows = []
-    for kind in (Settings, Training, Balance, Hardware):
-        texts = described(kind, "Attributes")
-        for field in dataclasses.fields(kind):
-            if field.name in ("balance", "hardware"):  # their own fields are options
-                continue
-            value = preset.options.get(field.name, field.default)
-            rows.append((f"`{field.name}`", f"`{value!r}`", texts[field.name]))
-    texts = described(_builder(preset), "Args")
-    for name, parameter in inspect.signature(_builder(preset)).parameters.items():
-        value = preset.options.get(name, parameter.default)
-        rows.append((f"`{name}`", f"`{value!r}`", texts[name]))
-    return table(("argument", "default here", "what it is"), rows)
 
 
 def _published(preset: Preset, training: TrainingEnv) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from mtlgym.bench.means import Means, finite
+from mtlgym.envs import examination
 from mtlgym.envs.routing import RoutingVectorEnv
 
 SAMPLES = 100  # a task, of which the agents' policies are kept: Figures 9 and 10 show as many
@@ -62,16 +63,11 @@ class RoutingSubject:
 
     def result(self, info: dict[str, Any]) -> dict[str, Any]:
         """Accuracies in percent, their mean over the tasks first, and each task's routes."""
-        problem, shape, made = (
-            self.env.problem,
-            self.env.router.shape,
-            self.env.router.configuration,
-        )
+        problem, made = self.env.problem, self.env.router.configuration
+        actions = self.env.router.shape.actions
         found = self.env.examine("test", self._greedy)
-        values = {
-            f"{name}/accuracy": 100 * float(found.correct[found.task == task].mean())
-            for task, name in enumerate(self.tasks)
-        }
+        shares = examination.accuracies(problem, found)
+        values = {key: 100 * share for key, share in shares.items()}
         test = {"score": float(np.mean(list(values.values()))), **values}
         return {
             "data": problem.source.kind,
@@ -86,7 +82,7 @@ class RoutingSubject:
             "rho": made.options.rho,
             "epochs": made.regime.epochs,
             "batch_size": made.regime.batch_size,
-            "routes": found.shares(len(self.tasks), shape.actions).tolist(),
+            "routes": found.shares(len(self.tasks), actions).tolist(),
             **({"policies": self._policies} if self._policies else {}),
         }
 

@@ -1,6 +1,5 @@
 """The synthetic multi-task bandit: an arm stands for a task, an episode for a training budget."""
 
-import operator
 import os
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from mtlgym import checks
 from mtlgym.envs import snapshot
 from mtlgym.envs.bandit_arms import Bandit, build, configure, draw
 from mtlgym.envs.bandit_history import BanditHistory
@@ -91,7 +91,7 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
         scores = self._scores
         if scores is None or scores.step >= self.budget:
             raise gym.error.ResetNeeded("no episode is open: call reset() before step()")
-        arm = self._arm(action)
+        arm = checks.choice("action", action, self.options.arms)
         scores.pull(arm)
         if self.render_mode is not None:
             self._history.add(arm, scores.arms)
@@ -171,14 +171,3 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
         self.forget_increment = bandit.forget_increment
         start = {"oracle": bandit.oracle.copy()} if scores.step == 0 else {}
         return scores.observe(), {**scores.values(), **start}
-
-    def _arm(self, action: Any) -> int:
-        try:
-            arm = -1 if isinstance(action, bool) else operator.index(action)
-        except TypeError:
-            arm = -1
-        if not 0 <= arm < self.options.arms:
-            raise ValueError(
-                f"`action` must be an integer in [0, {self.options.arms}), not {action!r}"
-            )
-        return arm

@@ -97,5 +97,5 @@ def _part(
         router.apply(routes, action)
     scores = head.value(routes.state, samples.task.to(state.device)).cpu()
     losses = problem.losses(scores, samples.task, samples.label).double().numpy()
-    correct = problem.possible(scores, samples.task).argmax(dim=1) == samples.label
-    return task, routes.taken, correct.numpy(), losses
+    correct = problem.correct(scores, samples.task, samples.label)
+    return task, routes.taken, correct, losses

@@ -109,7 +109,7 @@ class Router:
         task, label = samples.task[routes.rows], samples.label[routes.rows]
         scores = self.head.value(routes.state, task.to(routes.state.device))
         losses = self.training.losses(scores, routes.rows)
-        correct = (problem.possible(scores.detach().cpu(), task).argmax(dim=1) == label).numpy()
+        correct = problem.correct(scores.detach().cpu(), task, label)
         pay = np.where(correct, 1.0, -1.0)
         if options.reward == "negative_loss":
             pay = -np.nan_to_num(array(losses), nan=MOST_LOSS, posinf=MOST_LOSS).clip(0, MOST_LOSS)

@@ -1,14 +1,12 @@
 """An episode is one sample's route through the blocks of a network in training."""
 
-import operator
 import os
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
+from mtlgym import checks
 from mtlgym.envs import examination
 from mtlgym.envs.course import Course
 from mtlgym.envs.examination import Examination, Policy
@@ -105,7 +103,8 @@ class RoutingEnv(gym.Env[Observation, Any]):
             ValueError: for an action that is not allowed; nothing has changed then.
             gymnasium.error.ResetNeeded: before `reset`, and after the episode's end.
         """
-        rewards, verdict = self._course.step(self._checked(action))
+        chosen = checks.choice("action", action, self.router.shape.actions)
+        rewards, verdict = self._course.step([chosen])
         reward, info = float(rewards[0]), self._info()
         if verdict is not None:
             info |= {key: each.item() for key, each in verdict.values().items()}
@@ -177,14 +176,3 @@ class RoutingEnv(gym.Env[Observation, Any]):
         if "action_mask" in info:
             info["action_mask"] = info["action_mask"][0]
         return info
-
-    def _checked(self, action: Any) -> NDArray[np.int64]:
-        try:
-            chosen = -1 if isinstance(action, bool) else operator.index(action)
-        except TypeError:
-            chosen = -1
-        if not 0 <= chosen < self.router.shape.actions:
-            raise ValueError(
-                f"`action` must be an integer in [0, {self.router.shape.actions}), not {action!r}"
-            )
-        return np.array([chosen])

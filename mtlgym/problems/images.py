@@ -103,6 +103,15 @@ class ImageProblem:
         possible = self.possible(scores, task)
         return functional.cross_entropy(possible, label, reduction="none")
 
+    def correct(
+        self,
+        scores: Float[Tensor, "samples classes"],
+        task: Int[Tensor, " samples"],
+        label: Int[Tensor, " samples"],
+    ) -> NDArray[np.bool_]:
+        """Whether the likeliest class of each sample's task is the right one, (samples,)."""
+        return (self.possible(scores, task).argmax(dim=1) == label).cpu().numpy()
+
     def possible(
         self, scores: Float[Tensor, "samples classes"], task: Int[Tensor, " samples"]
     ) -> Float[Tensor, "samples classes"]:
