@@ -5,19 +5,18 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import gymnasium as gym
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mtlgym import checks
 from mtlgym.bench.command import FAILED, bench, console
 from mtlgym.bench.figures import figures
 from mtlgym.bench.options import Options, parse_options
 from mtlgym.bench.table_files import tables
-from mtlgym.datasets import audit, sources
+from mtlgym.data_commands import data
 from mtlgym.presets import preset, presets
 
 INTERRUPTED = 130  # exit code; 0 is success, 1 failure, 2 wrong usage
@@ -30,7 +29,7 @@ def list_ids() -> int:
         data = each.options.get("data", "auto") if "problem" in each.options else "synthetic"
         table.add_row(each.id, data, each.title)
     console.print(table)
-    table = Table("preset", "id", "what it reproduces")
+    table = Table(Column("preset", no_wrap=True), "id", "what it reproduces")
     shown = [(each.name, each.env, each.title) for each in tables().values()]
     shown += [(each.name, each.env, each.title) for each in figures().values()]
     for row in shown:
@@ -102,26 +101,6 @@ def check(env: str, options: Options = (), steps: int = 5) -> int:
     return FAILED if failures else 0
 
 
-def data(action: tyro.conf.Positional[Literal["status", "verify"]]) -> int:
-    """Say which data sets are there and how to get the others, or check the files.
-
-    Args:
-        action: `status` lists, `verify` checks every file that is there against its SHA-256.
-    """
-    if action == "status":
-        table = Table("data set", "real files", "embedded stand-in")
-        for name in sources.DATASETS:
-            status = sources.status(name)
-            table.add_row(name, str(status.real or status.remedy), str(status.embedded))
-        console.print(table)
-        return 0
-    audits = [each for name in sources.DATASETS for each in audit.audit(name).items()]
-    for path, damage in audits:
-        text, style = (f"damaged  {damage}", "red") if damage else (f"sound  {path}", "green")
-        console.print(text, style=style, soft_wrap=True)
-    return FAILED if any(damage for _, damage in audits) else 0
-
-
 COMMANDS: dict[str, Callable[..., int]] = {
     "list": list_ids,
     "train": train,
@@ -144,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         Console(stderr=True).print(
-            "mtlgym: interrupted; the same command takes trainings up from their last checkpoints"
+            "mtlgym: interrupted; the same command goes on from the last checkpoints"
         )
         return INTERRUPTED
 

@@ -13,12 +13,14 @@ class Metric:
         name: the metric's name, e.g. `mae` or `accuracy`.
         unit: physical unit of the value, empty for a pure number.
         higher_is_better: the metric's direction.
+        judged: whether it counts in Delta_m and in mean scores; others are told beside them.
     """
 
     task: str
     name: str
     unit: str = ""
     higher_is_better: bool = False
+    judged: bool = True
 
     @property
     def key(self) -> str:
@@ -46,7 +48,7 @@ def delta_m(
     """The mean performance drop against single-task models, in percent; lower is better.
 
     Delta_m = 100 / K sum_k (-1)^{delta_k} (M_m,k - M_b,k) / M_b,k over the K metrics of all tasks,
-    with delta_k = 1 where higher is better.
+    with delta_k = 1 where higher is better. Metrics that are not `judged` are left out.
 
     Source: Dai et al. (UAI 2023), eq. 5.
     Differs from it in that the mean is given in percent, as in the paper's tables.
@@ -55,7 +57,7 @@ def delta_m(
         ValueError: if a metric has no value in `values` or `baseline`, or a baseline of zero.
     """
     drops = []
-    for metric in metrics:
+    for metric in [each for each in metrics if each.judged]:
         for name, table in (("values", values), ("baseline", baseline)):
             if metric.key not in table:
                 raise ValueError(f"`{name}` lacks {metric.key!r}; it has {sorted(table)}")
@@ -67,7 +69,7 @@ def delta_m(
 
 
 def mean_score(values: Mapping[str, float], metrics: Sequence[Metric]) -> float:
-    """The mean over the tasks of the mean over a task's metrics.
+    """The mean over the tasks of the mean over a task's metrics, of those that are `judged`.
 
     Source: Wang et al. (ICLR 2019), section 3, for GLUE.
 
@@ -75,7 +77,7 @@ def mean_score(values: Mapping[str, float], metrics: Sequence[Metric]) -> float:
         KeyError: if a metric has no value.
     """
     tasks: dict[str, list[float]] = {}
-    for metric in metrics:
+    for metric in [each for each in metrics if each.judged]:
         tasks.setdefault(metric.task, []).append(values[metric.key])
     means = [sum(task) / len(task) for task in tasks.values()]
     return sum(means) / len(means)

@@ -23,19 +23,30 @@ ROOMS: dict[str, Any] = {
 }
 MOLECULES: dict[str, Any] = {"dim": 4, "edge_hidden": 2, "batch_size": 8}
 TEXTS: dict[str, Any] = {"layers": 1, "width": 8, "attention_heads": 1, "batch_size": 2}
+DOMAINS: dict[str, Any] = {
+    "hidden": 8,
+    "latent": 4,
+    "samples": 2,
+    "batch_size": 25,
+    "validate_steps": 2,
+}
 TINY: dict[str, dict[str, Any]] = {
+    "MTL-Emoji-v0": DOMAINS | {"steps": 2},
     "MTL-Rooms-v0": ROOMS | {"steps": 2},
     "MTL-QM9-Mini-v0": MOLECULES | {"steps": 2},
     "MTL-TextMix-v0": TEXTS | {"steps": 2},
     "MTL-Emoji-Routing-v0": toy_images.SMALL,
     "MTL-Fashion-Routing-v0": toy_images.SMALL,
 }
-ROWS = [
-    (each.name, row.label)
+ROWS = {  # each once, of those that several tables have
+    (each.stand_in, row.label, *(str(each.options_of(row, real)) for real in (True, False))): (
+        each.name,
+        row.label,
+    )
     for each in tables().values()
     for row in each.rows
     if row.data != "real"  # which the stand-in cannot give
-]
+}
 
 
 def tiny(name, **options):
@@ -50,7 +61,7 @@ def test_every_file_is_a_preset_of_its_own_name():
     assert len(names) == len(tables()) >= 4
 
 
-@pytest.mark.parametrize(("name", "label"), ROWS)
+@pytest.mark.parametrize(("name", "label"), ROWS.values())
 def test_every_row_makes_an_environment_and_its_agent_steps(name, label, monkeypatch):
     routing_toys.stand_in(monkeypatch)
     cell = tiny(name, **tables()[name].real_options).cells([label])[0]

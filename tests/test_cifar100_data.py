@@ -180,7 +180,7 @@ def test_tasks_are_chosen_by_name_or_number_or_all():
 
 def test_the_files_may_lie_in_the_folder_itself(tmp_path, monkeypatch):
     monkeypatch.setenv("MTLGYM_DATA", str(tmp_path))
-    assert sources.DATASETS["cifar100"].find() is None
+    assert sources.find("cifar100") is None
     folder = write(tmp_path / "cifar100", small())
     assert sources.choose("real", "cifar100") == folder
     direct, digest = cifar100.load(folder), cifar100.digest(folder)

@@ -144,7 +144,7 @@ def test_what_code_renders_is_silent_and_has_a_name_and_no_file(name, nothing_re
 
 def test_another_layout_of_the_files_will_do(nothing_real):
     for file in ("train-00000-of-00008.parquet", "val-00000-of-00006.parquet"):
-        assert sources.DATASETS["nyuv2"].find() is None
+        assert sources.find("nyuv2") is None
         (nothing_real / "nyuv2" / "data").mkdir(parents=True, exist_ok=True)
         (nothing_real / "nyuv2" / "data" / file).touch()
     assert sources.choose("real", "nyuv2") == nothing_real / "nyuv2"

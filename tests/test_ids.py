@@ -29,9 +29,15 @@ LARGE = [id for id in SOURCED if "data" not in presets()[id].options]  # of real
 
 # A published size at which one step takes seconds on a CPU, made small; its own size has a test.
 TEXTS = {"layers": 1, "width": 8, "attention_heads": 2, "max_length": 8}
+DOMAINS = {"hidden": 8, "latent": 4, "samples": 2, "batch_size": 25}
 LIGHT: dict[str, Any] = {
+    "MTL-DomainNet-v0": DOMAINS,
+    "MTL-Emoji-v0": DOMAINS,
     "MTL-GLUE-v0": TEXTS,
+    "MTL-ImageCLEF-v0": DOMAINS,
     "MTL-NYUv2-v0": {"height": 24, "width": 32, "filters": [4, 8], "rooms": [8, 4, 4]},
+    "MTL-OfficeCaltech-v0": DOMAINS,
+    "MTL-OfficeHome-v0": DOMAINS,
     "MTL-Rooms-v0": {"height": 24, "width": 32, "filters": [4, 8], "rooms": [16, 4, 4]},
     "MTL-TextMix-v0": TEXTS,
 }
@@ -40,7 +46,7 @@ LIGHT: dict[str, Any] = {
 def make(id, **options):
     """The environment without the warning about embedded data, which has a test of its own."""
     data: dict[str, Any] = {"data": "embedded"} if id in SOURCED else {}
-    return gym.make(id, **data, **LIGHT.get(id, {}), **options)
+    return gym.make(id, **{**data, **LIGHT.get(id, {}), **options})
 
 
 def training(env) -> TrainingEnv:

@@ -104,7 +104,7 @@ def test_a_sample_is_an_image_of_its_class_and_in_one_split_alone(found):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_all_layouts_give_the_same(tmp_path, monkeypatch, found, layout):
     monkeypatch.setenv("MTLGYM_DATA", str(tmp_path))
-    assert sources.DATASETS["mini_imagenet"].find() is None
+    assert sources.find("mini_imagenet") is None
     folder = write(tmp_path / "mini_imagenet", layout)
     assert sources.choose("real", "mini_imagenet") == folder
     same(mini_imagenet.load(folder, **FEW), found)

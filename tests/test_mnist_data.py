@@ -173,7 +173,7 @@ def test_always_the_same_samples_are_drawn_and_by_task_as_among_all(written):
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_every_usual_name_will_do(written, tmp_path, monkeypatch, dots, ending, pack):
     monkeypatch.setenv("MTLGYM_DATA", str(tmp_path))
-    assert sources.DATASETS["mnist"].find() is None
+    assert sources.find("mnist") is None
 
     def name(each):
         return (each.replace("-idx", ".idx") if dots else each) + ending

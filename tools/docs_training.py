@@ -4,7 +4,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import gymnasium as gym
-from docs_markdown import arguments, clean, first, table
+from docs_markdown import arguments, clean, documented, first, table
 
 from mtlgym.envs.observations import FEATURES
 from mtlgym.envs.rewards import REWARDS
@@ -85,7 +85,7 @@ def _metrics(training: TrainingEnv) -> str:
 
 
 def _problem(preset: Preset) -> str:
-    return clean(_builder(preset).__doc__.partition("Args:")[0])
+    return clean(documented(_builder(preset)).__doc__.partition("Args:")[0])
 
 
 def _builder(preset: Preset) -> Any:

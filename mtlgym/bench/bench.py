@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from mtlgym import checks
-from mtlgym.bench import plots, report, routing_plots
+from mtlgym.bench import pictures, report
 from mtlgym.bench.cell import ROWS, Cell
 from mtlgym.bench.making import make
 from mtlgym.bench.plan import Plan
@@ -146,13 +146,4 @@ def write_files(
     published = preset.published(results) if preset else {}
     write_atomically(folder / "table.md", report.markdown(rows, results, preset).encode())
     write_atomically(folder / "table.csv", report.comma_separated(rows, published).encode())
-    logs = plots.read_logs(out, results)
-    tasks = {Cell.of(result).name: result["tasks"] for result in results}
-    plots.write(plots.learning_curves(logs, tasks), folder / "learning-curves.png")
-    if "routes" in results[0]:
-        routing_plots.write(results, logs, folder)
-        return
-    plots.write(plots.weight_trajectories(logs, results[0]["tasks"]), folder / "weights.png")
-    plots.write(plots.trade_off(rows), folder / "trade-off.png")
-    if any("probabilities" in result for result in results):
-        plots.write(plots.distributions(results), folder / "policies.png")
+    pictures.write(results, out, folder)

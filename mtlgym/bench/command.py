@@ -43,7 +43,8 @@ def bench(
     Args:
         env: id of the environment; see `mtlgym list`.
         agents: as for `mtlgym train`; `equal` is what training times are compared with.
-        preset: a published table or figure in place of `env` and `agents`; see `mtlgym list`.
+        preset: a published table or figure in place of `env` and `agents`; see `mtlgym list`. A
+            beginning of names up to a dash, as `vmtl-table15`, is all presets that have it.
         rows: which rows of the preset, by their labels; all by default.
         data: of the preset: `auto` takes the real data if they are there, else a stand-in, which
             is what `embedded` takes; `real` takes nothing else.
@@ -63,13 +64,15 @@ def bench(
     if preset is not None:
         if stl or agents != AGENTS:
             raise ValueError("`--stl` and `--agents` go with `--env`; a preset has `--rows`")
-        lookup({**tables(), **figures()}, preset, "preset")
-        if preset in figures():
-            if data != "auto" or jobs != 1:
-                raise ValueError("`--data` and `--jobs` do not go with a figure of bandits")
-            return _figure(preset, rows, seeds, out, given)
-        chosen = plan(table(preset), data, given)
-        return _table(chosen, chosen.cells(rows, seeds), out, checkpoint_every, jobs)
+        names = presets_of(preset)
+        drawn = [name for name in names if name in figures()]
+        if drawn and (data != "auto" or jobs != 1):
+            raise ValueError("`--data` and `--jobs` do not go with a figure of bandits")
+        plans = [plan(table(name), data, given) for name in names if name in tables()]
+        runs = [(each, each.cells(rows, seeds)) for each in plans]  # a mistake is told before all
+        codes = [_table(each, cells, out, checkpoint_every, jobs) for each, cells in runs]
+        codes += [_figure(name, rows, seeds, out, dict(given)) for name in drawn]
+        return max(codes)
     assert env is not None
     if rows or data != "auto":
         raise ValueError("`--rows` and `--data` go with `--preset`; with `--env`, `--set data=...`")
@@ -80,6 +83,20 @@ def bench(
 
     results = run_all(env, agents, seeds, out, given, checkpoint_every, jobs)
     return _tell(results, out / env)
+
+
+def presets_of(name: str) -> list[str]:
+    """The preset of that name, else all whose names begin with it and a dash.
+
+    Raises:
+        ValueError: for what is neither, with the nearest name.
+    """
+    known = {**tables(), **figures()}
+    parts = [each for each in known if each.startswith(f"{name}-")]
+    if name in known or not parts:
+        lookup(known, name, "preset")
+        return [name]
+    return parts
 
 
 def _table(chosen: Plan, cells: Sequence[Cell], out: Path, checkpoint_every: int, jobs: int) -> int:

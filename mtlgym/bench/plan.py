@@ -104,7 +104,7 @@ def plan(table: TablePreset, data: str = "auto", options: Mapping[str, Any] | No
         FileNotFoundError: for "real" without the files; says where and how to get them.
     """
     dataset = _dataset(table)
-    found = dataset.find() if data == "auto" else sources.choose(data, dataset.name)
+    found = sources.find(dataset.name) if data == "auto" else sources.choose(data, dataset.name)
     return Plan(table, found is not None, options or {})
 
 

@@ -10,13 +10,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtlgym.bench import plots
+from mtlgym.bench import plots, points
 from mtlgym.bench.cell import Cell
 
 BLOCK = 7  # whose probabilities Figure 10 shows
 
 Result = Mapping[str, Any]
-Points = Mapping[float, list[float]]  # where a run stands on the axis -> a value a seed
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def write(results: Sequence[Result], logs: plots.Logs, folder: Path) -> None:
         plots.write(routing_maps(routed), folder / "routes.png")
     for each in SWEEPS:
         found = lines(results, each)
-        if any(len(points) > 1 for points in found.values()):
+        if any(len(places) > 1 for places in found.values()):
             plots.write(sweep(found, each), folder / each.file)
     for name, result in routed.items():
         if "policies" in result:
@@ -144,24 +143,20 @@ def policies(name: str, result: Result) -> Figure:
     return figure
 
 
-def sweep(found: Mapping[str, Points], shown: Sweep) -> Figure:
+def sweep(found: Mapping[str, points.Points], shown: Sweep) -> Figure:
     """A line an architecture and agent: the mean over seeds, and their range."""
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    for index, (name, points) in enumerate(found.items()):
-        x = sorted(points)
-        middle = [np.mean(points[place]) for place in x]
-        low, high = ([end(points[place]) for place in x] for end in (min, max))
-        axes.plot(x, middle, marker="o", label=name, **plots.line(index))
-        axes.fill_between(x, low, high, alpha=0.15, color=plots.line(index)["color"])
-    axes.set_xticks(sorted({place for points in found.values() for place in points}))
+    for index, (name, values) in enumerate(found.items()):
+        points.draw(axes, values, name, index)
+    axes.set_xticks(sorted({place for values in found.values() for place in values}))
     axes.set(xlabel=shown.x_label, ylabel=shown.y_label)
     axes.set_ylim(bottom=shown.least)
     plots.legend(figure, axes, columns=3)
     return figure
 
 
-def lines(results: Sequence[Result], shown: Sweep) -> dict[str, Points]:
+def lines(results: Sequence[Result], shown: Sweep) -> dict[str, points.Points]:
     """The points by architecture, and by agent where it has a choice."""
     found: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for result in results:

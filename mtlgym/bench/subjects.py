@@ -105,13 +105,15 @@ class TrainingSubject:
             "delta_m": finite(drop),
             "baseline": baseline.source if baseline else None,
             "failure": info["failure"],
+            **problem.findings(learner.validation.best_model(learner.model)),
         }
         if self.env.settings.interface == "tasks":
             figures["task_sizes"] = infos.sizes(problem, self.env.settings)["task_sizes"].tolist()
         # A mean over metrics means something where they have one unit and one direction.
-        if all(m.higher_is_better and m.unit == metrics[0].unit for m in metrics):
+        judged = [m for m in metrics if m.judged]
+        if all(m.higher_is_better and m.unit == judged[0].unit for m in judged):
             figures["test"] = {"score": finite(mean_score(values, metrics)), **figures["test"]}
-            figures["units"]["score"] = metrics[0].unit
+            figures["units"]["score"] = judged[0].unit
         return figures
 
     def state_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from mtlgym.bench.tables import Row, TablePreset
 from mtlgym.lookup import lookup, unknown
 
 FIGURES = ("delta_m", "T", "score")
+METRICS = ("accuracy",)  # of a task: `task/accuracy`
 Kind = TypeVar("Kind")
 
 
@@ -117,13 +118,17 @@ def _figures(name: str, value: Any) -> None:
     if not isinstance(value, Mapping):
         raise ValueError(f"`{name}` must be a table, not {value!r}")
     for figure, number in value.items():
-        lookup(dict.fromkeys(FIGURES), figure, f"figure in `{name}`")
+        task, slash, metric = figure.partition("/")
+        known, key = (METRICS, metric) if task and slash else (FIGURES, figure)
+        if key not in known:
+            raise ValueError(f"`{name}.{figure}`: {unknown(key, known, 'figure')}")
         checks.real(f"{name}.{figure}", number)
 
 
 # How the value of a key is checked; all others are texts.
 VALUES: dict[str, Callable[[str, Any], None]] = {
     "options": _options,
+    "needs": _options,
     "oracles": lambda name, value: checks.integer(name, value, least=1),
     "published": _figures,
     "real_options": _options,

@@ -20,7 +20,8 @@ class Row:
         label: the method as the table prints it.
         agent: its spec; see `mtlgym.agents.make`.
         options: what its environment is made with beside the table's options.
-        published: the paper's `delta_m` in percent, `T` and `score` in percent; empty for none.
+        published: the paper's `delta_m` in percent, `T`, `score` and `task/accuracy` in percent;
+            empty for none.
         log_of: label of the row whose decisions the agent is fitted on; empty for none.
         data: `real` for a row that the stand-in has too few tasks for; empty for both.
     """
@@ -51,6 +52,7 @@ class TablePreset:
         seeds: one run a seed and row.
         options: what every row's environment is made with.
         real_options: the same, on the real data alone.
+        needs: what a result must say for the published figures to be shown beside it.
         file: the file's name.
     """
 
@@ -62,6 +64,7 @@ class TablePreset:
     seeds: Sequence[int] = (0,)
     options: Mapping[str, Any] = field(default_factory=dict)
     real_options: Mapping[str, Any] = field(default_factory=dict)
+    needs: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
 
     def __post_init__(self) -> None:
@@ -92,11 +95,15 @@ class TablePreset:
         return {**self.options, **(self.real_options if real else {}), **row.options, **data}
 
     def published(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, float]]:
-        """The paper's figures by label; none unless all results are of its protocol and data."""
+        """The paper's figures by label; none unless all results are of its protocol and data.
+
+        They must also say what the preset `needs`.
+        """
         comparable = all(
             each["env"] == self.env
             and each["data"] == "real"
             and not set(self.changed(each)).difference(HARDWARE)
+            and all(each.get(key) == value for key, value in self.needs.items())
             for each in results
         )
         rows = self.rows if comparable else ()

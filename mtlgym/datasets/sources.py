@@ -1,7 +1,6 @@
 """Where a data set comes from: real files if they are there, else data that ship with mtlgym."""
 
 import json
-import os
 import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,127 +10,26 @@ from typing import Literal
 import numpy as np
 
 from mtlgym.datasets.arrays import read_arrays, verify
+from mtlgym.datasets.catalogue import DATASETS, Dataset, root
 from mtlgym.lookup import lookup, unknown
+
+__all__ = [
+    "DATASETS",
+    "EMBEDDED",
+    "MODES",
+    "Dataset",
+    "Source",
+    "Status",
+    "choose",
+    "embedded",
+    "embedded_file",
+    "find",
+    "root",
+    "status",
+]
 
 EMBEDDED = Path(__file__).parent / "embedded"
 MODES = ("auto", "real", "embedded")
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What a data set is recognised by, how to get it and what stands in for it.
-
-    Attributes:
-        name: its folder under `root()`.
-        files: paths inside that folder; the real set is there when all of them are.
-        remedy: one sentence that says how to get the real files.
-        embedded: file in `mtlgym/datasets/embedded` that stands in for it; where `rendered`, what
-            code of mtlgym makes in its place.
-        package: installed Python package that brings the real files, empty for none.
-        others: further lists of paths, with `*` for any name; all of one list do as well.
-        rendered: whether what stands in for it is made by code, not read from a file.
-        verify: `module:function` that reads the whole folder and raises a ValueError that names a
-            damaged file; empty where files have a `.sha256` beside them.
-    """
-
-    name: str
-    files: tuple[str, ...]
-    remedy: str
-    embedded: str
-    package: str = ""
-    others: tuple[tuple[str, ...], ...] = ()
-    rendered: bool = False
-    verify: str = ""
-
-    @property
-    def folder(self) -> Path:
-        """Where the real files are looked for."""
-        return root() / self.name
-
-    def find(self) -> Path | None:
-        """The folder of the real files, or of the installed package; None without either."""
-        if any(
-            all(any(self.folder.glob(file)) for file in files)
-            for files in (self.files, *self.others)
-        ):
-            return self.folder
-        spec = find_spec(self.package) if self.package else None
-        places = spec.submodule_search_locations if spec else None
-        return Path(next(iter(places))) if places else None
-
-
-DATASETS = {
-    "qm9": Dataset(
-        name="qm9",
-        files=("qm9.npz", "qm9.npz.sha256"),
-        remedy='Get all 130,831 molecules with: pip install "mtlgym[qm9]" (they are read once).',
-        embedded="qm9_subset.npz",
-        package="qm9pack",
-    ),
-    "nyuv2": Dataset(
-        name="nyuv2",
-        files=("train/image/0.npy", "val/image/0.npy"),
-        remedy="Put there the folders `train` and `val` that MTAN's authors preprocessed "
-        "(https://github.com/lorenmt/mtan), or the folder `data` of the Hugging Face hub's data "
-        "set `tanganke/nyuv2` (read once, by `mtlgym[nyuv2]`).",
-        embedded="rooms",
-        others=(
-            ("converted/train/image/0.npy", "converted/val/image/0.npy"),
-            ("data/train-*.parquet", "data/val-*.parquet"),
-        ),
-        rendered=True,
-        verify="mtlgym.datasets.nyuv2:verify",
-    ),
-    "glue": Dataset(
-        name="glue",
-        files=("CoLA/train.tsv",),  # one task is enough: users name those that they have
-        remedy="Put there a folder a task with its train.tsv and dev.tsv, from "
-        "https://gluebenchmark.com/tasks, or the hub's tables (read by `mtlgym[glue]`): "
-        "hf download nyu-mll/glue --repo-type dataset --local-dir FOLDER.",
-        embedded="text_mix.json.gz",
-        others=(("*/train.tsv",), ("*/train-*.parquet",)),
-        verify="mtlgym.datasets.glue:verify",
-    ),
-    "cifar100": Dataset(
-        name="cifar100",
-        files=("cifar-100-python/train", "cifar-100-python/test", "cifar-100-python/meta"),
-        remedy="Unpack cifar-100-python.tar.gz there, the Python version of CIFAR-100 from "
-        "https://www.cs.toronto.edu/~kriz/cifar.html.",
-        embedded="emoji.npz",
-        others=(("train", "test", "meta"),),
-        verify="mtlgym.datasets.cifar100:verify",
-    ),
-    "mnist": Dataset(
-        name="mnist",
-        files=(
-            "train-images-idx3-ubyte",
-            "train-labels-idx1-ubyte",
-            "t10k-images-idx3-ubyte",
-            "t10k-labels-idx1-ubyte",
-        ),
-        remedy="Put MNIST's four IDX files there, gzipped or not, for instance from "
-        "https://ossci-datasets.s3.amazonaws.com/mnist.",
-        embedded="fashion.npz",
-        others=(
-            (
-                "train-images?idx3-ubyte*",
-                "train-labels?idx1-ubyte*",
-                "t10k-images?idx3-ubyte*",
-                "t10k-labels?idx1-ubyte*",
-            ),
-        ),
-        verify="mtlgym.datasets.mnist:verify",
-    ),
-    "mini_imagenet": Dataset(
-        name="mini_imagenet",
-        files=("train.csv", "val.csv", "test.csv", "images"),
-        remedy="Put there the folder `images` beside the lists train.csv, val.csv and test.csv "
-        "(https://github.com/twitter-research/meta-learning-lstm), or a folder of images a class.",
-        embedded="emoji.npz",
-        others=(("*/*.[jJpP]*[gG]",), ("train/*/*.[jJpP]*[gG]",)),
-        verify="mtlgym.datasets.mini_imagenet:verify",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -170,9 +68,21 @@ class Status:
     damage: str
 
 
-def root() -> Path:
-    """Where real data live: $MTLGYM_DATA, else ~/.cache/mtlgym."""
-    return Path(os.environ.get("MTLGYM_DATA") or Path.home() / ".cache" / "mtlgym").expanduser()
+def find(name: str) -> Path | None:
+    """The folder of a data set's real files, or of the installed package; None without either.
+
+    Raises:
+        ValueError: for a name that is no key of `DATASETS`.
+    """
+    dataset = lookup(DATASETS, name, "data set")
+    if any(
+        all(any(dataset.folder.glob(file)) for file in files)
+        for files in (dataset.files, *dataset.others)
+    ):
+        return dataset.folder
+    spec = find_spec(dataset.package) if dataset.package else None
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places))) if places else None
 
 
 def choose(data: str, name: str) -> Path | None:
@@ -192,7 +102,7 @@ def choose(data: str, name: str) -> Path | None:
     dataset = lookup(DATASETS, name, "data set")
     if data == "embedded":
         return None
-    found = dataset.find()
+    found = find(name)
     if found is None:
         missing = f"no real {name} in {dataset.folder} (wanted: {', '.join(dataset.files)})."
         if data == "real":
@@ -221,13 +131,13 @@ def status(name: str, folder: Path = EMBEDDED) -> Status:
     """What can be had of a data set now; reads the embedded file to check it."""
     dataset = lookup(DATASETS, name, "data set")
     if dataset.rendered:
-        return Status(name, dataset.find(), dataset.remedy, dataset.embedded, "")
+        return Status(name, find(name), dataset.remedy, dataset.embedded, "")
     path, damage = folder / dataset.embedded, ""
     try:
         verify(path, _published(path))
     except (OSError, ValueError) as error:
         damage = str(error)
-    return Status(name, dataset.find(), dataset.remedy, path, damage)
+    return Status(name, find(name), dataset.remedy, path, damage)
 
 
 def _published(path: Path) -> str:

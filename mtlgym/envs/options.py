@@ -92,7 +92,7 @@ def _baseline(given: Baseline | Mapping[str, Any]) -> Baseline:
 
 def _check(baseline: Baseline, problem: Problem) -> None:
     """See that Delta_m is defined against the baseline."""
-    for metric in problem.metrics:
+    for metric in [each for each in problem.metrics if each.judged]:
         if metric.key not in baseline.values:
             found = sorted(baseline.values)
             raise ValueError(f"`baseline` lacks {metric.key!r}; it has {found}")

@@ -1,7 +1,8 @@
 """One builder a file: a problem's name and options -> Problem."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from pkgutil import resolve_name
 from typing import Any
 
@@ -11,8 +12,12 @@ from mtlgym.problems.problem import Batch, OrderedSplit, Problem, Split
 
 # Strings, so that a problem's libraries are imported only when it is built.
 PROBLEMS = {
+    "domainnet": "mtlgym.problems.domains:domainnet",
     "glue": "mtlgym.problems.glue:build",
+    "imageclef": "mtlgym.problems.domains:imageclef",
     "nyuv2": "mtlgym.problems.nyuv2:build",
+    "office_caltech": "mtlgym.problems.domains:office_caltech",
+    "office_home": "mtlgym.problems.domains:office_home",
     "qm9": "mtlgym.problems.qm9:build",
 }
 # Those whose samples are routed.
@@ -32,18 +37,27 @@ __all__ = [
     "build",
     "build_images",
     "builder_options",
+    "builder_parts",
     "image_options",
 ]
 
 
 def builder_options(name: str) -> tuple[str, ...]:
-    """The options of the problem of that name.
+    """The options of the problem of that name; in place of an argument that is a part, its fields.
 
     Raises:
         ValueError: for a name that is not in `PROBLEMS`.
     """
     builder = resolve_name(lookup(PROBLEMS, name, "problem"))
-    return tuple(inspect.signature(builder).parameters)
+    parts = builder_parts(builder)
+    plain = [each for each in inspect.signature(builder).parameters if each not in parts]
+    return (*plain, *(field.name for part in parts.values() for field in fields(part)))
+
+
+def builder_parts(builder: Callable[..., Any]) -> dict[str, type]:
+    """Those arguments of a builder that are dataclasses, by name, with their classes."""
+    defaults = {k: p.default for k, p in inspect.signature(builder).parameters.items()}
+    return {k: type(v) for k, v in defaults.items() if is_dataclass(v) and not isinstance(v, type)}
 
 
 def build(name: str, options: Mapping[str, Any]) -> Problem:
@@ -52,7 +66,12 @@ def build(name: str, options: Mapping[str, Any]) -> Problem:
     Raises:
         ValueError: for a name that is not in `PROBLEMS`, or an option's value that is not allowed.
     """
-    return resolve_name(lookup(PROBLEMS, name, "problem"))(**options)
+    builder = resolve_name(lookup(PROBLEMS, name, "problem"))
+    plain, parts = dict(options), {}
+    for argument, kind in builder_parts(builder).items():
+        own = {field.name for field in fields(kind)}
+        parts[argument] = kind(**{key: plain.pop(key) for key in own & plain.keys()})
+    return builder(**plain, **parts)
 
 
 def image_options(name: str) -> tuple[str, ...]:

@@ -35,7 +35,20 @@ class OrderedSplit(Split, Protocol):
     """A split that says in which order an epoch goes through a source."""
 
     def order(self, source: int, batch_size: int, rng: np.random.Generator) -> NDArray[Any]:
-        """A permutation of the source's samples; each `batch_size` of them make a batch."""
+        """An epoch's samples; each `batch_size` of them make a batch.
+
+        A permutation or, where batches have all classes alike, as many whole batches as would hold
+        one, with some samples in them more than once and others not at all.
+        """
+        ...
+
+
+@runtime_checkable
+class Annealed(Protocol):
+    """A model whose losses depend on how far its training has come."""
+
+    def at(self, step: int) -> None:
+        """Say how many optimizer steps have been made; called before each pass in training."""
         ...
 
 
@@ -50,14 +63,17 @@ class Problem:
         name: the problem's key in `PROBLEMS`.
         tasks: the tasks' names, in the order of every vector over tasks.
         splits: `train`, `val` and `test`.
-        build: makes a fresh model with the modules `trunk` (shared) and `heads` (one a task); its
-            parameters are drawn from torch's default generator.
+        build: makes a fresh model with the modules `trunk` (shared) and `heads` (a list with one a
+            task, or one module for all); its parameters are drawn from torch's default generator.
+            It may be `Annealed`.
         losses: `(model, batch) -> (tasks,)`, each loss >= 0 in its task's unit, with a graph. With
             more than one source, `batch` is the tuple of all sources' batches.
         task_loss: `(model, batch of the task's source, task) -> ()`.
-        measure: `(model, split) -> {"task/metric": value}`; the model is in evaluation mode.
+        measure: `(model, split) -> {"task/metric": value}`; the model is in evaluation mode. Tasks
+            without samples in the split are left out.
         metrics: what `measure` gives.
         source: the data's files.
+        findings: what a result file says of the trained model beside its metrics, in plain values.
         pretrained: SHA-256 of the parameters that a training starts from, empty for none.
         baseline: the single-task figures that Delta_m compares with, if there are any.
     """
@@ -73,3 +89,4 @@ class Problem:
     source: Source
     baseline: Baseline | None = None
     pretrained: str = ""
+    findings: Callable[[nn.Module], dict[str, Any]] = lambda model: {}

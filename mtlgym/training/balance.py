@@ -51,8 +51,7 @@ class Balance:
             return None
         trunk, heads = model.trunk, model.heads
         assert isinstance(trunk, nn.Module)
-        assert isinstance(heads, nn.ModuleList)
-        tap = Tap(trunk, list(heads))
+        tap = Tap(trunk, list(heads) if isinstance(heads, nn.ModuleList) else ())
         shared = [parameter for parameter in trunk.parameters() if parameter.requires_grad]
         aggregation = Aggregation(
             gradient_method(self.aggregator),

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from mtlgym.problems.problem import Batch, OrderedSplit, Split
-from mtlgym.training.randomness import ORDER, SAMPLES, derive
+from mtlgym.randomness import ORDER, SAMPLES, derive
 from mtlgym.training.settings import Training
 
 

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mtlgym.balancing.objective import weighted
-from mtlgym.problems.problem import Batch, Problem
+from mtlgym.problems.problem import Annealed, Batch, Problem
+from mtlgym.randomness import FORWARD, MODEL, private_randomness
 from mtlgym.training.failure import UnsoundGradientError, blame, failed_losses, unsound
 from mtlgym.training.feed import Feed
-from mtlgym.training.randomness import FORWARD, MODEL, private_randomness
 from mtlgym.training.settings import Training
 from mtlgym.training.timetable import Timetable
 from mtlgym.training.update import Update
@@ -160,6 +160,8 @@ class Learner:
         return self._problem.tasks if task is None else (self._problem.tasks[task],)
 
     def _forward(self, batch: Batch, task: int | None) -> Tensor:
+        if isinstance(self.model, Annealed):
+            self.model.at(self.steps)
         key = (self._seed, FORWARD, self.steps)
         with private_randomness(self._device, *key), self._hardware.repeatable():
             if task is not None:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from mtlgym import checks
 from mtlgym.lookup import lookup
 from mtlgym.problems.images import ImageProblem, Samples
+from mtlgym.randomness import MODEL, ORDER, private_randomness
 from mtlgym.training.failure import blame, failed_losses, soundness
 from mtlgym.training.hardware import Hardware
 from mtlgym.training.optimizers import OPTIMIZERS
-from mtlgym.training.randomness import MODEL, ORDER, private_randomness
 from mtlgym.training.schedulers import SCHEDULERS
 
 

@@ -24,7 +24,8 @@ class Training:
         optimizer: a key of `OPTIMIZERS`.
         lr: the learning rate, which the scheduler's factors multiply.
         weight_decay: the optimizer's.
-        scheduler: a key of `SCHEDULERS`; moves on after every epoch or, for `linear`, step.
+        scheduler: a key of `SCHEDULERS`; moves on after every epoch or, for `linear` and
+            `halve_fifths`, every step.
         validate_every: epochs between two validations; 0 for none at epochs' ends.
         validate_steps: optimizer steps between two validations, in place of `validate_every`.
         keep_best: whether the parameters that validated best are kept, as the ones to test; if

@@ -35,7 +35,7 @@ class Validation:
     Attributes:
         score: the last score, lower is better: Delta_m in percent where the problem has a
             baseline, else the mean over tasks of a task's mean metric, negated where higher is
-            better.
+            better; of those tasks that have samples, infinity if none has.
         best_score: the lowest score so far, infinity before the first.
         values: the last validation's `task/metric` values.
     """
@@ -67,7 +67,10 @@ class Validation:
         return best
 
     def _score(self, values: Mapping[str, float]) -> float:
-        metrics, baseline = self._problem.metrics, self._problem.baseline
+        baseline = self._problem.baseline
+        metrics = [m for m in self._problem.metrics if m.judged and m.key in values]
+        if not metrics:
+            return float("inf")
         if baseline is not None:
             return delta_m(values, baseline.values, metrics)
         return mean_score(

@@ -1,0 +1,192 @@
+"""Pictures of tasks that are domains: relatedness, shares of labels, attacks, training loss."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mtlgym.bench import plots, points
+from mtlgym.bench.cell import Cell
+
+ACCURACY, AVERAGE = "accuracy", "average"
+ATTACKED = re.compile(r".+/(accuracy_fgsm_(.+))")  # a metric's key: its name, and the noise level
+KINDS = {"z": "representations z", "w": "classifiers w"}  # what relatedness is learnt for
+RELATED = 6  # rows whose relatedness is shown
+SHADES = "Blues"  # from 0 to 1
+
+Result = Mapping[str, Any]
+Results = Sequence[Result]
+Line = tuple[str, str]  # its name in the legend, and what else tells it from the others
+Panels = dict[str, dict[Line, points.Points]]  # a task, or the average -> its lines
+Matrices = dict[str, NDArray[Any]]  # a key of KINDS -> (tasks, tasks)
+
+
+def write(results: Results, logs: plots.Logs, folder: Path) -> None:
+    """Write what these results can show."""
+    related = relatedness(results)
+    if related:
+        plots.write(heat_maps(related), folder / "relatedness.png")
+        plots.write(training_loss(logs), folder / "training-loss.png")
+    labelled = by_fraction(results)
+    if labelled:
+        plots.write(accuracies(labelled, "labels for training [%]"), folder / "fractions.png")
+    attacked = by_noise(results)
+    if attacked:
+        plots.write(noise_levels(attacked), folder / "fgsm.png")
+
+
+def relatedness(results: Results) -> dict[str, tuple[list[str], Matrices]]:
+    """Tasks and weights A, means over seeds, of the first rows that have any, by their names."""
+    found: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        if result.get("relatedness"):
+            found[Cell.of(result).name].append(result)
+    related = {}
+    for name, runs in list(found.items())[:RELATED]:
+        every = [run["relatedness"] for run in runs]
+        kinds = [kind for kind in KINDS if kind in every[0]]
+        means = {kind: np.mean([each[kind] for each in every], axis=0) for kind in kinds}
+        related[name] = (runs[0]["tasks"], means)
+    return related
+
+
+def heat_maps(related: Mapping[str, tuple[Sequence[str], Matrices]]) -> Figure:
+    """A_ti, how much the prior of task t is made of task i's posterior; a line a row.
+
+    Source: Variational Multi-Task Learning (submission to ICLR 2021), equation 10, whose weights
+    these are.
+    """
+    figure = Figure(figsize=(8.4, 3.6 * len(related)), layout="compressed")
+    panels = figure.subplots(len(related), len(KINDS), squeeze=False)
+    for line, (name, (tasks, found)) in zip(panels, related.items(), strict=True):
+        for axes, kind in zip(line, KINDS, strict=True):
+            if kind in found:
+                _heat_map(axes, found[kind], tasks)
+                axes.set_title(f"{name}: {KINDS[kind]}", fontsize="small")
+            else:
+                axes.set_axis_off()
+    shades = ScalarMappable(Normalize(0.0, 1.0), SHADES)
+    label = "weight of the other task's posterior"
+    figure.colorbar(shades, ax=panels, shrink=1 / len(related), label=label)
+    return figure
+
+
+def training_loss(logs: plots.Logs) -> Figure:
+    """The training loss, a mean over the tasks and the steps of a period.
+
+    Source: Variational Multi-Task Learning (submission to ICLR 2021), Figure 3.
+    """
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    title = "training loss, mean over tasks"
+    plots.curves(axes, logs, lambda name, row: float(np.mean(row["losses"])), title)
+    axes.set_yscale("log")
+    plots.legend(figure, axes, columns=3)
+    return figure
+
+
+def by_fraction(results: Results) -> Panels:
+    """Accuracies by percent of labels, a line a method; empty unless one has several percents."""
+    shares = [result for result in results if "fraction" in result["options"]]
+    panels = _gather(
+        (_method(each), 100 * each["options"]["fraction"], _accuracies(each, ACCURACY))
+        for each in shares
+    )
+    return panels if any(len(p) > 1 for lines in panels.values() for p in lines.values()) else {}
+
+
+def by_noise(results: Results) -> Panels:
+    """Accuracies by the noise level of FGSM, a line a row; empty without such figures."""
+    return _gather(
+        ((_short(each), Cell.of(each).name), level, _accuracies(each, metric))
+        for each in results
+        for level, metric in _levels(each).items()
+    )
+
+
+def accuracies(panels: Panels, x_label: str) -> Figure:
+    """A panel a domain and one for their average: means over seeds, and their range.
+
+    Source: Variational Multi-Task Learning (submission to ICLR 2021), Figures 2 and 4.
+    """
+    figure, grid = plots.grid(len(panels))
+    lines = list(dict.fromkeys(line for found in panels.values() for line in found))
+    for axes, (panel, found) in zip(grid, panels.items(), strict=True):
+        for line, values in found.items():
+            points.draw(axes, values, line[0], lines.index(line))
+        axes.set_title(panel, fontsize="small")
+        axes.set_xlabel(x_label)
+    grid[0].set_ylabel("test accuracy [%]")
+    plots.legend(figure, grid[-1])
+    return figure
+
+
+def noise_levels(panels: Panels) -> Figure:
+    """The accuracies by noise level, on an axis of logarithms that has zero too."""
+    figure = accuracies(panels, "noise level")
+    levels = sorted({x for found in panels.values() for values in found.values() for x in values})
+    for axes in figure.axes[: len(panels)]:
+        axes.set_xscale("symlog", linthresh=levels[1], linscale=0.4)
+        axes.set_xticks(levels, [f"{level:g}" for level in levels], fontsize="x-small")
+        axes.minorticks_off()
+    return figure
+
+
+def _heat_map(axes: Axes, weights: NDArray[Any], tasks: Sequence[str]) -> None:
+    """A cell a pair of tasks with its number; none on the diagonal."""
+    pairs = ~np.eye(len(tasks), dtype=bool)
+    shown = np.ma.masked_array(weights, ~pairs)
+    axes.imshow(shown, cmap=SHADES, vmin=0.0, vmax=1.0)
+    for task, other in np.argwhere(pairs):
+        value = weights[task, other]
+        colour = "white" if value > 0.6 else "black"
+        axes.text(other, task, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
+    places = range(len(tasks))
+    axes.set_xticks(places, tasks, fontsize="x-small", rotation=20, ha="right")
+    axes.set_yticks(places, tasks, fontsize="x-small")
+
+
+def _gather(found: Iterable[tuple[Line, float, Mapping[str, float]]]) -> Panels:
+    """The values by panel, line and place; the average's panel is the last."""
+    panels: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for line, place, values in found:
+        for panel, value in values.items():
+            panels[panel][line][place].append(value)
+    order = sorted(panels, key=lambda panel: panel == AVERAGE)
+    return {panel: {k: dict(v) for k, v in panels[panel].items()} for panel in order}
+
+
+def _accuracies(result: Result, metric: str) -> dict[str, float]:
+    """In percent, of each task that it is known of, and their average if it is known of all."""
+    every = {task: result["test"].get(f"{task}/{metric}") for task in result["tasks"]}
+    known = {task: value for task, value in every.items() if value is not None}
+    whole = known and len(known) == len(every)
+    return {**known, AVERAGE: float(np.mean(list(known.values())))} if whole else known
+
+
+def _levels(result: Result) -> dict[float, str]:
+    """Noise levels and the names of their metrics; none unless there was an attack."""
+    found = [match for key in result["test"] if (match := ATTACKED.fullmatch(key))]
+    levels = {float(match[2]): match[1] for match in found}
+    return {0.0: ACCURACY, **levels} if levels else {}
+
+
+def _method(result: Result) -> Line:
+    """Its name, and all that its runs have in common whatever their share of labels."""
+    options = {k: v for k, v in result["options"].items() if k != "fraction"}
+    return _short(result), json.dumps([result["agent"], options], sort_keys=True)
+
+
+def _short(result: Result) -> str:
+    """The row's label up to its last comma, behind which the share of labels stands."""
+    label = result.get("label", "")
+    return label.rpartition(",")[0] or label or result["agent"]

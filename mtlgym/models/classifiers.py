@@ -1,0 +1,67 @@
+"""The tasks' classifiers: a vector a class, known for certain or as a Gaussian."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mtlgym.models.gaussian import Gaussian
+from mtlgym.models.gaussian_encoder import RHO, SPREAD, Perceptron
+
+
+class Classifiers(nn.Module):
+    """Parameters of its own for each task, without a bias.
+
+    Attributes:
+        mean: (tasks, classes, latent).
+        rho: of sigma = softplus(rho), in the same shape; None where vectors are certain.
+    """
+
+    def __init__(self, tasks: int, classes: int, latent: int, *, spread: bool) -> None:
+        """Draw the parameters, as the published code of VMTL does; `spread` for Gaussians."""
+        super().__init__()
+        self.mean = nn.Parameter(SPREAD * torch.randn(tasks, classes, latent))
+        rho = RHO + SPREAD * torch.randn(tasks, classes, latent) if spread else None
+        self.rho = None if rho is None else nn.Parameter(rho)
+
+    def forward(self) -> Gaussian:
+        """q(w) of all tasks, (tasks, classes, latent)."""
+        if self.rho is None:
+            return Gaussian(self.mean, torch.zeros_like(self.mean))
+        return Gaussian(self.mean, functional.softplus(self.rho).square())
+
+
+class AmortisedClassifiers(nn.Module):
+    """Classifiers that one perceptron infers from each class's mean features.
+
+    The parameters do not grow with the tasks or the classes, and a class's vector depends on the
+    samples of that class alone.
+
+    Source: Variational Multi-Task Learning (2021), section 2.3, eq. 12.
+    Differs from its published code in that there is no bias, one hidden layer, and that the mean
+    is over all training samples of the class, not a running one over batches.
+    """
+
+    def __init__(self, width: int, hidden: int, latent: int) -> None:
+        """Build the perceptron, from features of that width."""
+        super().__init__()
+        self.perceptron = Perceptron(width, hidden, latent, tasks=None, spread=True)
+
+    def forward(self, centres: Float[Tensor, "tasks classes width"]) -> Gaussian:
+        """q(w), (tasks, classes, latent), from the means of each class's features."""
+        return self.perceptron(centres, slice(None))
+
+
+def class_means(
+    features: Float[Tensor, "samples width"], labels: Tensor, classes: int
+) -> Float[Tensor, "classes width"]:
+    """The mean of each class's samples; zeros for a class without any.
+
+    Args:
+        features: of the samples.
+        labels: each sample's class, (samples,).
+        classes: their number.
+    """
+    sums = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
+    counts = torch.bincount(labels, minlength=classes).clamp_min(1)
+    return sums / counts[:, None]

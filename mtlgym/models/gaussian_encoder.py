@@ -1,0 +1,93 @@
+"""From features to Gaussians: the amortised posteriors of variational multi-task learning."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mtlgym.models.gaussian import Gaussian, through
+from mtlgym.models.stacked_linear import StackedLinear
+
+RHO, SPREAD = -3.0, 0.1  # of sigma = softplus(rho), and the deviation of means and rhos, at first
+
+Features = Float[Tensor, "chosen samples width"]
+
+
+class Perceptron(nn.Module):
+    """One hidden layer, then the mean and rho of each latent number; sigma = softplus(rho).
+
+    Source: Variational Multi-Task Learning (2021), sections 2.3 and 4.2; how many layers of how
+    many units its perceptrons have is not said there.
+    """
+
+    def __init__(
+        self, width: int, hidden: int, latent: int, *, tasks: int | None, spread: bool
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            width: of the features.
+            hidden: units of the hidden layer.
+            latent: numbers that are given.
+            tasks: how many have layers of their own; None for shared layers.
+            spread: whether there is a variance; without it the outputs are points.
+        """
+        super().__init__()
+        self.first = _linear(tasks, width, hidden)
+        self.mean = _linear(tasks, hidden, latent)
+        self.rho = _linear(tasks, hidden, latent) if spread else None
+        if self.rho is not None:
+            with torch.no_grad():
+                self.rho.bias.fill_(RHO)
+
+    def forward(self, x: Features, tasks: slice) -> Gaussian:
+        """The posterior of each sample, (chosen, samples, latent); `tasks` are the samples'."""
+        hidden = _call(self.first, x, tasks).relu()
+        mean = _call(self.mean, hidden, tasks)
+        if self.rho is None:
+            return Gaussian(mean, torch.zeros_like(mean))
+        return Gaussian(mean, functional.softplus(_call(self.rho, hidden, tasks)).square())
+
+
+class BayesianLinear(nn.Module):
+    """One linear layer whose matrix and bias are Gaussian: the latent numbers are its products.
+
+    Source: the published code of Variational Multi-Task Learning, where the text says perceptrons;
+    Kingma, Salimans, Welling (2015) for the local reparameterisation.
+    """
+
+    def __init__(
+        self, width: int, hidden: int, latent: int, *, tasks: int | None, spread: bool
+    ) -> None:
+        """Build the layer, as `Perceptron`; `hidden` has no effect."""
+        super().__init__()
+        copies = 1 if tasks is None else tasks
+        self._private = tasks is not None
+        self.mean = nn.Parameter(SPREAD * torch.randn(copies, latent, width))
+        self.bias = nn.Parameter(SPREAD * torch.randn(copies, 1, latent))
+        self.rho, self.bias_rho = (
+            nn.Parameter(RHO + SPREAD * torch.randn_like(like)) if spread else None
+            for like in (self.mean, self.bias)
+        )
+
+    def forward(self, x: Features, tasks: slice) -> Gaussian:
+        """The posterior of each sample, (chosen, samples, latent); `tasks` are the samples'."""
+        own = tasks if self._private else slice(None)
+        mean, bias = self.mean[own], self.bias[own]
+        if self.rho is None or self.bias_rho is None:
+            points = x @ mean.mT + bias
+            return Gaussian(points, torch.zeros_like(points))
+        products = through(x, Gaussian(mean, functional.softplus(self.rho[own]).square()))
+        bias_variance = functional.softplus(self.bias_rho[own]).square()
+        return Gaussian(products.mean + bias, products.variance + bias_variance)
+
+
+ENCODERS = {"bayesian_linear": BayesianLinear, "mlp": Perceptron}
+
+
+def _linear(tasks: int | None, inputs: int, outputs: int) -> nn.Linear | StackedLinear:
+    return nn.Linear(inputs, outputs) if tasks is None else StackedLinear(tasks, inputs, outputs)
+
+
+def _call(layer: nn.Module, x: Tensor, tasks: slice) -> Tensor:
+    return layer(x, tasks) if isinstance(layer, StackedLinear) else layer(x)

@@ -1,0 +1,44 @@
+"""What features are divided by before a model sees them; the training split alone decides."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtlgym.lookup import lookup
+
+Scale = Callable[[NDArray[np.float32]], Tensor]
+LEAST = 1e-6  # a deviation or a length that is divided by
+
+
+def none(training: Sequence[NDArray[np.float32]]) -> Scale:
+    """Features as they are."""
+    return lambda x: torch.from_numpy(np.ascontiguousarray(x))
+
+
+def standard(training: Sequence[NDArray[np.float32]]) -> Scale:
+    """Each feature's mean becomes 0 and its deviation 1, over all domains' training samples."""
+    pooled = np.concatenate([np.asarray(x, np.float64) for x in training])
+    mean, deviation = pooled.mean(axis=0), np.maximum(pooled.std(axis=0), LEAST)
+    return lambda x: torch.from_numpy(((x - mean) / deviation).astype(np.float32))
+
+
+def unit(training: Sequence[NDArray[np.float32]]) -> Scale:
+    """Each sample's features divided by their root mean square; no other sample counts."""
+    return lambda x: torch.from_numpy(
+        x / np.maximum(np.sqrt(np.square(x).mean(axis=1, keepdims=True)), np.float32(LEAST))
+    )
+
+
+SCALES = {"none": none, "standard": standard, "unit": unit}
+
+
+def scaling(name: str, training: Sequence[NDArray[np.float32]]) -> Scale:
+    """The scaling of that name, fitted to the domains' training features, (samples, width) each.
+
+    Raises:
+        ValueError: for another name; says which is nearest.
+    """
+    return lookup(SCALES, name, "scaling")(training)
