@@ -89,9 +89,9 @@ def test_heat_maps_have_a_number_a_pair_of_tasks_and_a_blank_diagonal():
     alone = result("VMTL with z alone, 5 %", relatedness={"z": MATRIX.tolist()})
     figure = domain_plots.heat_maps(domain_plots.relatedness([result(**RELATED), alone]))
     assert [axes.get_title() for axes in figure.axes] == [
-        "VMTL, 5 %: representations z",
-        "VMTL, 5 %: classifiers w",
-        "VMTL with z alone, 5 %: representations z",
+        "VMTL, 5 %\nrepresentations z",
+        "VMTL, 5 %\nclassifiers w",
+        "VMTL with z alone, 5 %\nrepresentations z",
         "",  # its classifiers are no distributions
         "",  # the bar of colours
     ]

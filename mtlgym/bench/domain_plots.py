@@ -71,7 +71,7 @@ def heat_maps(related: Mapping[str, tuple[Sequence[str], Matrices]]) -> Figure:
         for axes, kind in zip(line, KINDS, strict=True):
             if kind in found:
                 _heat_map(axes, found[kind], tasks)
-                axes.set_title(f"{name}: {KINDS[kind]}", fontsize="small")
+                axes.set_title(f"{name}\n{KINDS[kind]}", fontsize="small")
             else:
                 axes.set_axis_off()
     shades = ScalarMappable(Normalize(0.0, 1.0), SHADES)
