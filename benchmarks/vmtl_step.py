@@ -87,7 +87,7 @@ def batched(made: Case) -> Terms:
 def looped(made: Case) -> Terms:
     """The same by loops over tasks, for each over the draws of z, and for each over those of w."""
     model, design = made.model, made.model.design
-    encoder, every = model.trunk["encoder"], model.heads["classifiers"]()
+    encoder, every = model.trunk["encoder"], model.heads["classifiers"](ALL)
     heat = model.annealing.temperature(model.step)
     weights = {name: module(heat) for name, module in model.relatedness.items()}
     with torch.no_grad():

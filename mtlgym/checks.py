@@ -40,10 +40,17 @@ def real(name: str, value: Any, least: float = -math.inf, *, open_end: bool = Fa
     Raises:
         ValueError: names the argument and the value.
     """
-    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value)
     if not number or value < least or (open_end and value == least):
         bound = "" if least == -math.inf else f" {'above' if open_end else 'of at least'} {least:g}"
         raise ValueError(f"`{name}` must be a finite number{bound}, not {value!r}")
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the floats
+        return False
 
 
 def fraction(name: str, value: Any) -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from mtlgym import checks
 from mtlgym.models.vmtl_design import Design
 from mtlgym.problems import builder_options
 from mtlgym.problems.domain_batches import DomainSplit, attention
@@ -64,6 +65,17 @@ def test_scaling_is_fitted_to_the_training_samples_alone(name):
         assert np.array_equal(scale(other).numpy(), other)
 
 
+def test_a_feature_that_does_not_change_in_training_is_shifted_alone():
+    training = [np.array([[1.0, 2.0], [3.0, 2.0]], np.float32)]
+    scaled = scaling("standard", training)(np.array([[2.0, 2.5]], np.float32))
+    assert_close(scaled, torch.tensor([[0.0, 0.5]]))
+
+
+def test_features_too_large_to_be_squared_are_scaled_all_the_same():
+    large = np.array([[3e30, -4e30]], np.float32)
+    assert_close(scaling("unit", [large])(large), torch.tensor([[0.6, -0.8]]) * 2**0.5)
+
+
 def test_a_feature_that_never_changes_and_a_sample_of_zeros_stay_finite():
     zeros = [np.zeros((3, 2), np.float32)]
     for name in SCALES:
@@ -86,6 +98,8 @@ def test_a_feature_that_never_changes_and_a_sample_of_zeros_stay_finite():
         (Design, "dropout", 1.0),
         (Measurement, "test_samples", -1),
         (Measurement, "attack", (-0.1,)),
+        (Measurement, "attack", (1e39,)),
+        (Measurement, "attack", (0.1, 0.1)),
     ],
 )
 def test_options_that_mean_nothing_are_refused(part, option, value):
@@ -97,3 +111,8 @@ def test_the_fields_of_a_builders_parts_are_options():
     options = builder_options("office_caltech")
     assert {"data", "tasks", "fraction", "model", "kl_w_rate"} <= set(options)
     assert not {"labels", "design", "annealing", "measurement", "name"} & set(options)
+
+
+def test_a_number_beyond_the_floats_is_refused_by_name():
+    with pytest.raises(ValueError, match="`kl_w` must be a finite number"):
+        checks.real("kl_w", 10**400, 0.0)

@@ -33,19 +33,36 @@ def test_gradient_methods_work_under_every_shared_model(name, aggregator):
 
 def test_a_gradient_method_needs_something_shared():
     environment = toy.env(toy.problem(model="stl"), aggregator="mgda")
-    with pytest.raises(ValueError, match="shared"):
+    with pytest.raises(ValueError, match=r"`aggregator` 'mgda'.*shared parameters"):
         environment.reset(seed=0)
 
 
 def test_tasks_can_be_chosen_one_at_a_time():
-    environment = toy.env(interface="tasks", actions="logits", transform=None)
+    environment = toy.env(interface="tasks", actions="logits", transform=None, weight_decay=0.1)
     environment.reset(seed=0)
-    heads: Any = environment.episode.learner.model.heads
-    before = [p.clone() for p in heads.parameters()]
-    environment.step(1)
-    for old, new in zip(before, heads.parameters(), strict=True):
-        moved = (old - new.detach()).abs().amax(dim=(1, 2)) > 0
-        assert moved.tolist() == [False, True, False]
+    model = environment.episode.learner.model
+    for task in (0, 1, 2, 1):  # with moments of all, and weight decay
+        environment.step(task)
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    for _ in range(2):
+        environment.step(1)
+    for key, value in model.named_parameters():
+        moved = not torch.equal(before[key], value)
+        assert moved == (key.startswith("trunk.") or key.endswith(".1")), key
+
+
+@pytest.mark.parametrize("related", ["class_mean", "attention"])
+@pytest.mark.parametrize("encoder", ["mlp", "bayesian_linear"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_runs_under_bfloat16(name, encoder, related):
+    attend = related == "attention"
+    made = toy.problem(model=name, encoder=encoder, attend=attend)
+    environment = toy.env(made, precision="bfloat16", steps=3)
+    infos = toy.play(environment)
+    assert not infos[-1]["failure"]
+    plain = toy.env(made, steps=3)
+    first, second = (each.reset(seed=0)[0] for each in (environment, plain))
+    assert np.allclose(first, second, rtol=0.05, atol=0.05)
 
 
 @pytest.mark.parametrize("interface", ["weights", "tasks"])

@@ -86,8 +86,31 @@ def test_bare_labels_of_office_caltech_get_its_names(home, first):
     assert found.classes[:2] == ("back_pack", "bike")
     assert found.tasks == ("amazon", "webcam", "dslr", "caltech")
     write(folder / "dslr_SURF_L10.mat", features(9), labels[:9] + first)
-    with pytest.raises(ValueError, match="the classes of domain 'dslr' must be those of 'amazon'"):
+    with pytest.raises(ValueError, match=r"'dslr' must be .*: it lacks \['projector'\]$"):
         domain_sets.load("office_caltech")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(11, "11"), (-1, "-1"), (range(11), "from 0 to 10"), (2**20, "1048576")]
+)
+def test_bare_labels_without_a_name_are_refused_with_their_domain(home, wrong, said):
+    folder, labels = home.with_name("office_caltech"), np.arange(1, 11)
+    for each in ("amazon", "dslr", "caltech"):
+        write(folder / f"{each}.npz", features(10), labels)
+    labels = np.append(labels, wrong)
+    write(folder / "webcam.npz", features(len(labels)), labels)
+    text = f"labels of domain 'webcam' must be from 0 to 9 or from 1 to 10, not {said}"
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        domain_sets.load("office_caltech")
+
+
+@pytest.mark.parametrize("features", ["files", "vit"])
+def test_embedded_data_have_features_of_their_own(features):
+    assert domain_sets.load("imageclef", "embedded", "auto")[1].kind == "embedded"
+    with pytest.raises(
+        ValueError, match=rf"`features` must be 'auto' with embedded .* not '{features}'"
+    ):
+        domain_sets.load("imageclef", "embedded", features)
 
 
 def test_a_cache_is_read_by_name_and_by_itself(home):

@@ -71,6 +71,17 @@ def test_lists_of_both_parts_are_read_before_folders_and_training_comes_first(tm
     assert found(images, tmp_path) == [("art/b/3.jpg", "1"), ("art/a/1.jpg", "0")]
 
 
+@pytest.mark.parametrize("name", ["art.txt", "Art_list.txt", "artList.txt", "b_list.txt", "B.txt"])
+def test_a_text_that_is_no_list_is_passed_over(tmp_path, name):
+    write(tmp_path, "art/a/1.jpg", "art/a/2.jpg")
+    for stray in ("art_license", "art_readme", "art_train_old", "art_x_train"):
+        (tmp_path / f"{stray}.txt").write_text("Of the images, all rights are reserved.")
+    spellings = ["art", "b", "blist"]
+    assert len(image_lists.find(tmp_path, spellings).paths) == 2
+    (tmp_path / name).write_text("art/a/2.jpg 7\n")
+    assert found(image_lists.find(tmp_path, spellings), tmp_path) == [("art/a/2.jpg", "7")]
+
+
 def test_an_image_that_is_listed_twice_is_refused_with_both_places(tmp_path):
     write(tmp_path, "1.jpg", "2.jpg")
     (tmp_path / "art_train.txt").write_text("1.jpg 0\n2.jpg 0\n")
@@ -114,7 +125,8 @@ def test_a_list_without_a_line_or_no_text_is_refused(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "names", [["art_train.txt"], ["art_a.txt", "art_b.txt"], ["art_train.txt", "art_x_train.txt"]]
+    "names",
+    [["art_train.txt"], ["art_list.txt", "art_train.txt"], ["Art_train.txt", "art-train.txt"]],
 )
 def test_lists_that_are_not_one_nor_both_parts_are_refused(tmp_path, names):
     write(tmp_path, *names)

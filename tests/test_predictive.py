@@ -91,3 +91,23 @@ def test_calibration_counts_the_gap_of_a_bin_not_of_its_samples():
     confidence, correct = np.array([0.62, 0.66, 0.65]), np.array([True, True, False])
     assert calibration_error(confidence, correct) == pytest.approx(abs(1.93 - 2) / 3)
     assert calibration_error(np.array([1.0, 1e-9]), np.array([True, False])) < 1e-8
+
+
+def test_a_prediction_that_is_not_finite_is_wrong():
+    probabilities = torch.tensor([[0.9, 0.1], [torch.nan, torch.nan]]).double()
+    found = quality(probabilities, torch.tensor([0, 0]))
+    assert found["accuracy"] == 50.0
+    assert np.isnan(found["nll"])
+
+
+def test_what_cannot_be_predicted_is_refused():
+    model, (x, labels) = toy.model("vmtl"), toy.batch()
+    for task in (3, -1):
+        with pytest.raises(ValueError, match="`task`"):
+            predict(model, x[0], task)
+        with pytest.raises(ValueError, match="`task`"):
+            fgsm.attack(model, x[0], labels[0], task, 0.1)
+    with pytest.raises(ValueError, match="`draws`"):
+        predict(model, x[0], 0, draws=-1)
+    with pytest.raises(ValueError, match="`x`"):
+        predict(model, x[0][:0], 0)

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
@@ -14,6 +13,7 @@ from mtlgym.models.classifiers import class_means
 from mtlgym.models.gaussian import Gaussian
 from mtlgym.models.relatedness import PRIORS, Relatedness
 from mtlgym.models.stacked_linear import StackedLinear
+from mtlgym.models.task_rows import TaskRows
 
 COOL = torch.tensor(0.5)
 
@@ -155,14 +155,15 @@ def test_extreme_logits_leave_weights_and_gradients_finite():
     for prior in PRIORS:
         relatedness = Relatedness(3, prior)
         with torch.no_grad():
-            relatedness.logits.copy_(torch.tensor([[0.0, -90.0, 90.0]] * 3))
+            for row in relatedness.logits.rows:
+                row.copy_(torch.tensor([0.0, -90.0, 90.0]))
         drawn = relatedness(COOL)
         assert drawn.isfinite().all()
         if prior != "mean":
             drawn.square().sum().backward()
-            grad = relatedness.logits.grad
-            assert grad is not None
-            assert grad.isfinite().all()
+            for row in relatedness.logits.rows:
+                assert row.grad is not None
+                assert row.grad.isfinite().all()
 
 
 def steps(count):
@@ -207,6 +208,8 @@ def test_the_weight_of_w_rises_by_the_published_rate():
         ("cooling_every", 0),
         ("coolest", 0.0),
         ("kl_z", float("nan")),
+        ("kl_z", 1e300),
+        ("cooling_every", 10**40),
     ],
 )
 def test_schedules_that_mean_nothing_are_refused(option, value):
@@ -225,7 +228,15 @@ def test_class_means_are_those_of_a_loop_and_zeros_without_samples():
 def test_stacked_layers_give_what_each_gives_alone():
     layer, x = StackedLinear(3, 4, 2), torch.randn(3, 5, 4)
     for task in range(3):
-        alone = torch.nn.functional.linear(x[task], layer.weight[task].mT, layer.bias[task, 0])
+        own = layer.weight.rows[task].mT, layer.bias.rows[task][0]
+        alone = torch.nn.functional.linear(x[task], *own)
         assert_close(layer(x, slice(None))[task], alone)
         assert_close(layer(x[task : task + 1], slice(task, task + 1))[0], alone)
-    assert np.abs(layer.weight.detach().numpy()).max() <= 0.5
+    assert layer.weight(slice(None)).abs().max() <= 0.5
+
+
+def test_rows_that_are_not_asked_for_have_no_gradient():
+    rows = TaskRows(torch.arange(6.0).view(3, 2))
+    assert_close(rows.among_all(slice(1, 2)), rows(slice(None)))
+    rows.among_all(slice(1, 2)).sum().backward()
+    assert [row.grad is None for row in rows.rows] == [True, False, True]

@@ -18,7 +18,7 @@ FEATURES = ("feas", "fts", "features")  # keys in a file, in small letters or ca
 LABELS = ("label", "labels")
 CLASSES = "classes"
 LABEL_FILES = ("{}_labels.npy", "{}.labels.npy")  # beside `.npy` features
-LARGEST = 2**31  # label
+LARGEST = 2**31  # that labels lie below, and above its negative
 DAMAGE = (
     OSError,
     ValueError,
@@ -65,13 +65,10 @@ def read(path: Path) -> Samples:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path} must end in {', '.join(SUFFIXES)}, not {path.suffix!r}")
-    try:
-        arrays = READERS[suffix](*files(path))
-    except FileNotFoundError:  # says itself what is missing
-        raise
-    except DAMAGE as error:
-        raise ValueError(f"{path} is damaged, or no {suffix} file of arrays: {error}") from error
-    return _samples(path, arrays)
+    parts = [_whole(each, READERS[suffix]) for each in files(path)]
+    if suffix == ".npy":
+        return _samples(path, dict(zip((FEATURES[-1], LABELS[-1]), parts, strict=True)))
+    return _samples(path, parts[0])
 
 
 def read_checked(path: Path) -> Samples:
@@ -102,6 +99,24 @@ def files(path: Path) -> tuple[Path, ...]:
     return path, there[0]
 
 
+def _whole(path: Path, reader: Callable[[Path], Any]) -> Any:
+    """What the reader of a file's format finds in it.
+
+    Raises:
+        ValueError: if the file is damaged; names it, and repeats no advice to read pickles.
+        FileNotFoundError: if it is missing.
+    """
+    try:
+        return reader(path)
+    except FileNotFoundError:  # says itself what is missing
+        raise
+    except DAMAGE as error:
+        advises = "allow_pickle" in str(error)
+        said = "it has no arrays, or has pickles, which are never read" if advises else error
+        text = f"{path} is damaged, or no {path.suffix.lower()} file of arrays"
+        raise ValueError(f"{text}: {said}") from error
+
+
 def _mat(path: Path) -> dict[str, Any]:
     found = mat.read(path, {name for each in (*FEATURES, *LABELS) for name in (each, each.upper())})
     return {name.lower(): array for name, array in found.items()}
@@ -115,15 +130,12 @@ def _npz(path: Path) -> dict[str, Any]:
         return {name.lower(): file[name] for name in file.files if name.lower() in wanted}
 
 
-def _npy(path: Path, labels: Path) -> dict[str, Any]:
-    found = {}
-    for name, each in ((FEATURES[-1], path), (LABELS[-1], labels)):
-        with each.open("rb") as content:
-            found[name] = np.load(content, allow_pickle=False)
-    return found
+def _npy(path: Path) -> Any:
+    with path.open("rb") as content:
+        return np.load(content, allow_pickle=False)
 
 
-READERS: dict[str, Callable[..., dict[str, Any]]] = {".mat": _mat, ".npz": _npz, ".npy": _npy}
+READERS: dict[str, Callable[[Path], Any]] = {".mat": _mat, ".npz": _npz, ".npy": _npy}
 SUFFIXES = tuple(READERS)
 
 
@@ -171,9 +183,11 @@ def _labels(path: Path, labels: NDArray[Any]) -> NDArray[np.int64]:
     if not sound or not labels.size:
         wanted = "whole numbers, (samples,) or (samples, 1)"
         raise ValueError(f"labels of {path} must be {wanted}, not {_form(labels)}")
-    wrong = np.flatnonzero(~((abs(flat) < LARGEST) & (flat == np.rint(flat))))
+    with np.errstate(over="ignore"):  # float16 takes the ends for infinite
+        inside = (flat > -LARGEST) & (flat < LARGEST)
+    wrong = np.flatnonzero(~(inside & (flat == np.rint(flat))))
     if len(wrong):
-        text = f"whole numbers below {LARGEST}"
+        text = f"whole numbers above -{LARGEST} and below {LARGEST}"
         raise ValueError(f"labels of {path} must be {text}, not {flat[wrong[0]]}")
     return flat.astype(np.int64)
 

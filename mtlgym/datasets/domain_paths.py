@@ -21,8 +21,14 @@ def matching(paths: Iterable[Path], spellings: Sequence[str]) -> list[Path]:
     """
     known = {_letters(each) for each in spellings}
     found = sorted(paths)
-    exact = [path for path in found if _letters(path.stem) in known]
-    return exact or [path for path in found if not known.isdisjoint(_beginnings(path.stem))]
+    beginning = [path for path in found if not known.isdisjoint(_beginnings(path.stem))]
+    return exactly(found, spellings) or beginning
+
+
+def exactly(paths: Iterable[Path], spellings: Sequence[str]) -> list[Path]:
+    """The files or folders whose whole name is one of the spellings, sorted; see `matching`."""
+    known = {_letters(each) for each in spellings}
+    return [path for path in sorted(paths) if _letters(path.stem) in known]
 
 
 def feature_files(folder: Path, domains: Spellings) -> dict[str, Path]:

@@ -5,6 +5,7 @@ learning with Gumbel-softmax priors".
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,17 +90,21 @@ def load(name: str, data: str = "auto", features: str = "auto") -> tuple[Domains
         features: of the real data. "files" for feature files in the benchmark's folder (see
             `domain_files.read`), the name of a folder in its folder `features` for those that
             `mtlgym data features` computed from images, or "auto" for files if there are some,
-            else the only such folder.
+            else the only such folder. Embedded data take only "auto".
 
     Raises:
-        ValueError: for another mode or name, a damaged file, domains with other classes than the
-            first one's, or "auto" features that could be several; names them.
+        ValueError: for another mode or name, a damaged file, bare labels out of range, domains
+            with other classes than the first one's, "auto" features that could be several, or
+            other features of embedded data; names them.
         FileNotFoundError: for "real" without the files, without features, or without those of a
             domain; says how to get them.
     """
     chosen = lookup(DOMAIN_SETS, name, "domain set")
     folder = sources.choose(data, name)
     if folder is None:
+        if features != "auto":
+            text = "'auto' with embedded data, which have features of their own"
+            raise ValueError(f"`features` must be {text}, not {features!r}")
         return emoji_domains.load(name)
     place, paths = domain_paths.choose(folder, chosen.domains, features)
     domains = _read(chosen, paths, place != folder)
@@ -138,15 +143,29 @@ def _read(chosen: DomainSet, paths: Mapping[str, Path], cached: bool) -> Domains
     return align(
         {domain: each.features for domain, each in samples.items()},
         {domain: each.labels for domain, each in samples.items()},
-        {domain: _named(chosen, each.classes) for domain, each in samples.items()},
+        {domain: _named(chosen, domain, each.classes) for domain, each in samples.items()},
     )
 
 
-def _named(chosen: DomainSet, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The classes' names, where the labels are bare numbers from 0 or 1 and the names are known."""
+def _named(chosen: DomainSet, domain: str, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes' names, where the labels are bare numbers and the names are known.
+
+    The numbers count from 0 if there is a label 0, else from 1; not all need be there.
+
+    Raises:
+        ValueError: for a number that has no name; names the domain and the number.
+    """
     count = len(chosen.classes)
-    bare = [tuple(str(first + each) for each in range(count)) for first in (0, 1)]
-    return chosen.classes if classes in bare else classes
+    if not count or not all(re.fullmatch("-?[0-9]+", each) for each in classes):
+        return classes
+    numbers = [int(each) for each in classes]
+    first = 0 if 0 in numbers else 1
+    outside = [each for each in numbers if not 0 <= each <= count]
+    if outside or first + count in numbers:
+        said = outside[0] if outside else f"from 0 to {count}"
+        ranges = f"from 0 to {count - 1} or from 1 to {count}"
+        raise ValueError(f"labels of domain {domain!r} must be {ranges}, not {said}")
+    return tuple(chosen.classes[each - first] for each in numbers)
 
 
 def _digest(folder: Path, paths: Mapping[str, Path]) -> str:

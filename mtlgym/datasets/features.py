@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from mtlgym.files import write_atomically
 from mtlgym.models.backbone import Backbone
 
 ORIGIN = "backbone.json"  # beside the features: which network they are of
+FIELDS = ("name", "digest", "side", "mean", "std")  # of the network, in that file
 Progress = Callable[[str, int, int], None]  # domain, images that are done, all images
 
 
@@ -34,17 +36,17 @@ def extract(
     """Run every image once, and give the folder that holds the features: `features/<backbone>`.
 
     In it are `backbone.json` and, of each domain, `<domain>.npz` with `features`, float32 (samples,
-    width), `labels`, int64, `classes` and `images`, what `listing` says of the files; its SHA-256
-    is beside it. A domain is written when it is finished, and not run again while it is whole and
-    of the same images and labels; so a run that is cut short goes on with the next domain. Images
-    are cut and resized as `decode` says.
+    width), `labels`, int64, `classes`, `images`, what `listing` says of the files, and `backbone`,
+    the text of `backbone.json`; its SHA-256 is beside it. A domain is written when it is finished,
+    and not run again while it is whole and of the same images, labels and backbone; so a run that
+    is cut short goes on with the next domain. Images are cut and resized as `decode` says.
 
     Args:
         folder: of the data set; every image is in it.
         domains: the images of each.
         backbone: what makes features of them.
         batch_size: images that are run at once; features may differ by rounding between sizes.
-        progress: is told of every batch.
+        progress: is told of every batch, and of 0 images before a domain's first one.
 
     Raises:
         ValueError: for another batch size, a folder of another backbone of the same name, or an
@@ -58,15 +60,16 @@ def extract(
     for domain, images in domains.items():
         path, digest = place / f"{domain}.npz", place / f"{domain}.npz.sha256"
         labels = {"labels": images.labels, "classes": np.array(images.classes)}
-        expected = labels | {"images": np.array(listing(folder, images.paths))}
+        origin = {
+            "images": np.array(listing(folder, images.paths)),
+            "backbone": np.array(_note(backbone)),
+        }
+        expected = labels | origin
         if _holds(path, digest, expected):
             continue
-        rows = []
-        for start in range(0, len(images.paths), batch_size):
-            rows.append(_decoded(images.paths[start : start + batch_size], backbone))
-            if progress is not None:
-                progress(domain, min(start + batch_size, len(images.paths)), len(images.paths))
-        found = write_arrays(path, {"features": np.concatenate(rows), **expected})
+        told = partial(progress, domain) if progress is not None else None
+        rows = _rows(images.paths, backbone, batch_size, told)
+        found = write_arrays(path, {"features": rows, **expected})
         write_atomically(digest, f"{found}\n".encode())
     return place
 
@@ -102,6 +105,22 @@ def safe(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "backbone"
 
 
+def _rows(
+    paths: tuple[Path, ...],
+    backbone: Backbone,
+    batch_size: int,
+    progress: Callable[[int, int], None] | None,
+) -> NDArray[np.float32]:
+    """The features of a domain's image files, (n, width), in batches."""
+    tell = progress or (lambda done, total: None)
+    tell(0, len(paths))  # so that the first batch's time counts
+    rows = []
+    for start in range(0, len(paths), batch_size):
+        rows.append(_decoded(paths[start : start + batch_size], backbone))
+        tell(min(start + batch_size, len(paths)), len(paths))
+    return np.concatenate(rows)
+
+
 def _decoded(paths: tuple[Path, ...], backbone: Backbone) -> NDArray[np.float32]:
     """The features of image files, (n, width)."""
     found = _run(np.stack([decode(path, backbone.side) for path in paths]), backbone)
@@ -130,16 +149,20 @@ def _not_finite(features: NDArray[np.float32]) -> int | None:
     return int(rows[0]) if len(rows) else None
 
 
+def _note(backbone: Backbone) -> str:
+    """Which network it is, as JSON: what of it decides the features."""
+    return json.dumps({field: getattr(backbone, field) for field in FIELDS}, indent=2)
+
+
 def _claim(path: Path, backbone: Backbone) -> None:
     """Note which backbone the folder is of, or see that it is of this one."""
-    fields = ("name", "digest", "side", "mean", "std")
-    own = json.loads(json.dumps({field: getattr(backbone, field) for field in fields}))
     if not path.exists():
-        write_atomically(path, (json.dumps(own, indent=2) + "\n").encode())
+        write_atomically(path, f"{_note(backbone)}\n".encode())
         return
+    own = json.loads(_note(backbone))
     try:
         kept = json.loads(path.read_text())
-        wrong = [field for field in fields if kept[field] != own[field]]
+        wrong = [field for field in FIELDS if kept[field] != own[field]]
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{path} is damaged; delete it and the features beside it") from error
     if wrong:

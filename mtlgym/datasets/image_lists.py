@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlgym.datasets.decoded import SUFFIXES
-from mtlgym.datasets.domain_paths import matching
+from mtlgym.datasets.domain_paths import exactly, matching
 from mtlgym.datasets.domains import align
 
 LIST = ".txt"
 PARTS = ("train", "test")  # ends of the names of two lists that are read together
+ENDS = (*PARTS, "list")  # that may follow the domain in a list's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +55,9 @@ def find(folder: Path, spellings: Sequence[str]) -> Images:
     """The images of a domain: those in its list or lists, else those in its folder.
 
     Args:
-        folder: of the data set. A list is called as the domain, or as it and `train` or `test`, of
-            which both are read; its paths are relative to this folder.
+        folder: of the data set. A list is called as the domain, as it and `list`, or as it and
+            `train` or `test`, of which both are read; its paths are relative to this folder. Other
+            text files, as `<domain>_license.txt`, are passed over.
         spellings: how the domain may be called; see `domain_paths.matching`.
 
     Raises:
@@ -64,8 +66,9 @@ def find(folder: Path, spellings: Sequence[str]) -> Images:
         FileNotFoundError: if there is neither, or a file is missing; says what is wanted.
     """
     there = list(folder.iterdir())
-    lists = [path for path in there if path.suffix.lower() == LIST and path.is_file()]
-    lists = matching(lists, spellings)
+    texts = [path for path in there if path.suffix.lower() == LIST and path.is_file()]
+    ended = [f"{spelling} {end}" for spelling in spellings for end in ENDS]
+    lists = exactly(texts, spellings) or exactly(texts, ended)
     places = matching([path for path in there if path.is_dir()], spellings)
     if lists:
         return listed(folder, _chosen(lists))

@@ -9,6 +9,7 @@ from mtlgym import checks
 from mtlgym.lookup import unknown
 
 COOLINGS = ("compounded", "exponential")
+MOST = 1e38  # of any number, which float32 holds
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Annealing:
             checks.real(name, getattr(self, name), 0.0)
         checks.real("coolest", self.coolest, 0.0, open_end=True)
         checks.integer("cooling_every", self.cooling_every, least=1)
+        for name, value in vars(self).items():
+            if not isinstance(value, str) and value > MOST:
+                raise ValueError(f"`{name}` must be at most {MOST:g}, not {value!r}")
         if self.cooling not in COOLINGS:
             raise ValueError(unknown(self.cooling, COOLINGS, "`cooling`"))
 

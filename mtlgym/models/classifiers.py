@@ -7,28 +7,30 @@ from torch.nn import functional
 
 from mtlgym.models.gaussian import Gaussian
 from mtlgym.models.gaussian_encoder import RHO, SPREAD, Perceptron
+from mtlgym.models.task_rows import TaskRows
 
 
 class Classifiers(nn.Module):
     """Parameters of its own for each task, without a bias.
 
     Attributes:
-        mean: (tasks, classes, latent).
+        mean: of each task, (classes, latent).
         rho: of sigma = softplus(rho), in the same shape; None where vectors are certain.
     """
 
     def __init__(self, tasks: int, classes: int, latent: int, *, spread: bool) -> None:
         """Draw the parameters, as the published code of VMTL does; `spread` for Gaussians."""
         super().__init__()
-        self.mean = nn.Parameter(SPREAD * torch.randn(tasks, classes, latent))
+        self.mean = TaskRows(SPREAD * torch.randn(tasks, classes, latent))
         rho = RHO + SPREAD * torch.randn(tasks, classes, latent) if spread else None
-        self.rho = None if rho is None else nn.Parameter(rho)
+        self.rho = None if rho is None else TaskRows(rho)
 
-    def forward(self) -> Gaussian:
-        """q(w) of all tasks, (tasks, classes, latent)."""
+    def forward(self, tasks: slice) -> Gaussian:
+        """q(w) of all tasks, (tasks, classes, latent); only these tasks' can be learnt from it."""
+        mean = self.mean.among_all(tasks)
         if self.rho is None:
-            return Gaussian(self.mean, torch.zeros_like(self.mean))
-        return Gaussian(self.mean, functional.softplus(self.rho).square())
+            return Gaussian(mean, torch.zeros_like(mean))
+        return Gaussian(mean, functional.softplus(self.rho.among_all(tasks)).square())
 
 
 class AmortisedClassifiers(nn.Module):

@@ -39,6 +39,12 @@ class Gaussian:
         return Gaussian(self.mean[index], self.variance[index])
 
 
+def precise(mean: Tensor, variance: Tensor) -> Gaussian:
+    """The distribution in float32 at least, whatever precision a forward pass runs under."""
+    kind = torch.promote_types(mean.dtype, torch.float32)
+    return Gaussian(mean.to(kind), variance.to(kind))
+
+
 def standard(like: Gaussian) -> Gaussian:
     """Mean 0 and variance 1, in the shape of another."""
     return Gaussian(torch.zeros_like(like.mean), torch.ones_like(like.mean))
@@ -71,8 +77,9 @@ def pool(weights: Float[Tensor, "chosen tasks"], others: Gaussian) -> Gaussian:
         weights: A, a row a task that wants a prior.
         others: the tasks' distributions, (tasks, *shape).
     """
-    mean = torch.tensordot(weights, others.mean, 1)
-    return Gaussian(mean, torch.tensordot(weights.square(), others.variance, 1) + FLOOR)
+    with torch.autocast(weights.device.type, enabled=False):
+        mean = torch.tensordot(weights, others.mean, 1)
+        return Gaussian(mean, torch.tensordot(weights.square(), others.variance, 1) + FLOOR)
 
 
 def through(inputs: Tensor, weights: Gaussian) -> Gaussian:

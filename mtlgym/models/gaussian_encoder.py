@@ -5,8 +5,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mtlgym.models.gaussian import Gaussian, through
+from mtlgym.models.gaussian import Gaussian, precise, through
 from mtlgym.models.stacked_linear import StackedLinear
+from mtlgym.models.task_rows import TaskRows
 
 RHO, SPREAD = -3.0, 0.1  # of sigma = softplus(rho), and the deviation of means and rhos, at first
 
@@ -37,16 +38,17 @@ class Perceptron(nn.Module):
         self.mean = _linear(tasks, hidden, latent)
         self.rho = _linear(tasks, hidden, latent) if spread else None
         if self.rho is not None:
-            with torch.no_grad():
-                self.rho.bias.fill_(RHO)
+            bias = self.rho.bias
+            for each in bias.rows if isinstance(bias, TaskRows) else [bias]:
+                nn.init.constant_(each, RHO)
 
     def forward(self, x: Features, tasks: slice) -> Gaussian:
         """The posterior of each sample, (chosen, samples, latent); `tasks` are the samples'."""
         hidden = _call(self.first, x, tasks).relu()
         mean = _call(self.mean, hidden, tasks)
         if self.rho is None:
-            return Gaussian(mean, torch.zeros_like(mean))
-        return Gaussian(mean, functional.softplus(_call(self.rho, hidden, tasks)).square())
+            return precise(mean, torch.zeros_like(mean))
+        return precise(mean, functional.softplus(_call(self.rho, hidden, tasks)).square())
 
 
 class BayesianLinear(nn.Module):
@@ -63,23 +65,22 @@ class BayesianLinear(nn.Module):
         super().__init__()
         copies = 1 if tasks is None else tasks
         self._private = tasks is not None
-        self.mean = nn.Parameter(SPREAD * torch.randn(copies, latent, width))
-        self.bias = nn.Parameter(SPREAD * torch.randn(copies, 1, latent))
+        shapes = (copies, latent, width), (copies, 1, latent)
+        self.mean, self.bias = (TaskRows(SPREAD * torch.randn(shape)) for shape in shapes)
         self.rho, self.bias_rho = (
-            nn.Parameter(RHO + SPREAD * torch.randn_like(like)) if spread else None
-            for like in (self.mean, self.bias)
+            TaskRows(RHO + SPREAD * torch.randn(shape)) if spread else None for shape in shapes
         )
 
     def forward(self, x: Features, tasks: slice) -> Gaussian:
         """The posterior of each sample, (chosen, samples, latent); `tasks` are the samples'."""
         own = tasks if self._private else slice(None)
-        mean, bias = self.mean[own], self.bias[own]
+        mean, bias = self.mean(own), self.bias(own)
         if self.rho is None or self.bias_rho is None:
             points = x @ mean.mT + bias
-            return Gaussian(points, torch.zeros_like(points))
-        products = through(x, Gaussian(mean, functional.softplus(self.rho[own]).square()))
-        bias_variance = functional.softplus(self.bias_rho[own]).square()
-        return Gaussian(products.mean + bias, products.variance + bias_variance)
+            return precise(points, torch.zeros_like(points))
+        products = through(x, Gaussian(mean, functional.softplus(self.rho(own)).square()))
+        bias_variance = functional.softplus(self.bias_rho(own)).square()
+        return precise(products.mean + bias, products.variance + bias_variance)
 
 
 ENCODERS = {"bayesian_linear": BayesianLinear, "mlp": Perceptron}

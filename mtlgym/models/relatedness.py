@@ -7,9 +7,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtlgym.lookup import lookup
+from mtlgym.models.task_rows import TaskRows
 
 Logits = Float[Tensor, "tasks tasks"]
 Weights = Float[Tensor, "tasks tasks"]
+Rows = Float[Tensor, "chosen tasks"]
+ALL = slice(None)
 
 
 def gumbel(logits: Logits, temperature: Tensor, noise: bool) -> Weights:
@@ -58,22 +61,22 @@ class Relatedness(nn.Module):
     """The matrix A: row t weighs the other tasks in task t's prior, and its diagonal is 0.
 
     Attributes:
-        logits: what is learnt, (tasks, tasks), 0 at first; the diagonal has no effect.
+        logits: what is learnt, a row a task, (tasks,), 0 at first; the diagonal has no effect.
     """
 
     def __init__(self, tasks: int, prior: str) -> None:
         """Take the number of tasks, at least 2, and a key of `PRIORS`."""
         super().__init__()
         self._weigh = lookup(PRIORS, prior, "prior")
-        self.logits = nn.Parameter(torch.zeros(tasks, tasks), requires_grad=prior != "mean")
+        self.logits = TaskRows(torch.zeros(tasks, tasks), learnt=prior != "mean")
 
-    def forward(self, temperature: Tensor) -> Weights:
-        """A, drawn anew in training; in evaluation without noise."""
-        return self._weigh(self.logits, temperature, self.training)
+    def forward(self, temperature: Tensor, tasks: slice = ALL) -> Rows:
+        """These tasks' rows of A, all drawn anew in training; in evaluation without noise."""
+        return self._weigh(self.logits.among_all(tasks), temperature, self.training)[tasks]
 
     def expected(self) -> Weights:
         """A without noise; for `gumbel`, the probability that two tasks are related."""
-        return self._weigh(self.logits, torch.ones(()), False).detach()
+        return self._weigh(self.logits(ALL), torch.ones(()), False).detach()
 
 
 def _own(logits: Tensor) -> Tensor:

@@ -50,8 +50,9 @@ class VMTL(nn.Module):
     leaves open.
 
     Attributes:
+        tasks: their number.
         trunk: what the tasks share: `encoder`, and `classifiers` where amortised.
-        heads: what they do not share, all tasks in one tensor.
+        heads: what they do not share, a parameter a task.
         relatedness: A for `z` and for `w`, where there are such; empty for a single task.
         centres: the mean training features of each class, (tasks, classes, width), where needed.
     """
@@ -69,6 +70,7 @@ class VMTL(nn.Module):
         super().__init__()
         form, (tasks, classes, width) = design.form, centres.shape
         self.design = design
+        self.tasks = tasks
         self.annealing = annealing
         encoder = ENCODERS[design.encoder](
             width,
@@ -147,7 +149,7 @@ class VMTL(nn.Module):
         z = self._encoder(dropped, tasks)
         if self.design.form.classifiers == "amortised":
             return z, self.trunk["classifiers"](self.centres)
-        return z, self.heads["classifiers"]()
+        return z, self.heads["classifiers"](tasks)
 
     @property
     def _encoder(self) -> nn.Module:
@@ -173,7 +175,7 @@ class VMTL(nn.Module):
         """The prior of each sample's z, in the shape of `z`."""
         if "z" not in self.relatedness:
             return gaussian.standard(z)
-        weights = self.relatedness["z"](self.annealing.temperature(self.step))[tasks]
+        weights = self.relatedness["z"](self.annealing.temperature(self.step), tasks)
         if related is None:
             assert self.centres is not None
             with torch.no_grad():
@@ -186,13 +188,14 @@ class VMTL(nn.Module):
             others = self._encoder(flat, tasks)
         shape = (*related.shape[:3], -1)  # (chosen, samples, tasks, latent)
         mean, variance = others.mean.view(shape), others.variance.view(shape)
-        pooled = torch.einsum("ct,cstl->csl", weights, mean)
-        spread = torch.einsum("ct,cstl->csl", weights.square(), variance)
+        with torch.autocast(weights.device.type, enabled=False):
+            pooled = torch.einsum("ct,cstl->csl", weights, mean)
+            spread = torch.einsum("ct,cstl->csl", weights.square(), variance)
         return Gaussian(pooled, spread + gaussian.FLOOR)
 
     def _prior_w(self, w: Gaussian, tasks: slice) -> Gaussian:
         """The prior of the chosen tasks' w, (chosen, classes, latent)."""
         if "w" not in self.relatedness:
             return gaussian.standard(w[tasks])
-        weights = self.relatedness["w"](self.annealing.temperature(self.step))[tasks]
+        weights = self.relatedness["w"](self.annealing.temperature(self.step), tasks)
         return gaussian.pool(weights, w.detach())

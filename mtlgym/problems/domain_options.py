@@ -7,6 +7,7 @@ from mtlgym import checks
 from mtlgym.lookup import lookup, unknown
 from mtlgym.problems.scaling import SCALES
 
+LARGEST = 1e30  # shift of an attack
 RELATED = ("class_mean", "attention")
 
 
@@ -35,6 +36,8 @@ class Labels:
     def __post_init__(self) -> None:
         """Refuse shares and seeds that are none."""
         lookup(SCALES, self.scaling, "scaling")
+        if not isinstance(self.features, str):
+            raise ValueError(f"`features` must be a text, not {self.features!r}")
         checks.share("fraction", self.fraction)
         checks.fraction("validation", self.validation)
         checks.integer("split_seed", self.split_seed, least=0)
@@ -60,6 +63,10 @@ class Measurement:
         """Refuse numbers that mean nothing."""
         checks.integer("test_samples", self.test_samples, least=0)
         if isinstance(self.attack, str) or not isinstance(self.attack, Sequence):
-            raise ValueError(f"`attack` must be a sequence of shifts, not {self.attack!r}")
-        for epsilon in self.attack:
-            checks.real("attack", epsilon, 0.0)
+            raise ValueError(f"`attack` must be a list or tuple of shifts, not {self.attack!r}")
+        for place, epsilon in enumerate(self.attack):
+            checks.real(f"attack[{place}]", epsilon, 0.0)
+            if epsilon > LARGEST:
+                raise ValueError(f"shifts of `attack` must be at most {LARGEST:g}, not {epsilon!r}")
+        if len({f"{epsilon:g}" for epsilon in self.attack}) < len(self.attack):
+            raise ValueError(f"`attack` must have each shift once, not {self.attack!r}")

@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from mtlgym import checks
 from mtlgym.models.vmtl import VMTL
 
 
@@ -30,7 +31,11 @@ def attack(
         task: the domain's index.
         epsilon: how far each feature is shifted, in the unit of the scaled features; one whose
             gradient is 0 is not.
+
+    Raises:
+        ValueError: for another task.
     """
+    task = checks.choice("task", task, model.tasks)
     with torch.enable_grad():
         inputs = x.detach().requires_grad_()
         scores = model.scores(inputs[None], slice(task, task + 1))[0, 0]

@@ -1,5 +1,6 @@
 """What a model of domains predicts, how sure it is, and how well both hold."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mtlgym import checks
 from mtlgym.models.vmtl import VMTL
 from mtlgym.randomness import private_randomness
 
@@ -44,7 +46,14 @@ def predict(
         task: the domain's index.
         draws: of z and w; 0 for the posteriors' means, as published.
         seed: of the draws, which leave torch's own generators as they are.
+
+    Raises:
+        ValueError: for no samples, another task, or a number of draws that is none.
     """
+    task = checks.choice("task", task, model.tasks)
+    checks.integer("draws", draws, least=0)
+    if not len(x):
+        raise ValueError("`x` must have at least one sample, not none")
     device = next(model.parameters()).device
     parts = []
     with private_randomness(device, seed):
@@ -66,14 +75,20 @@ def _summary(each: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def quality(
     probabilities: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]
 ) -> dict[str, float]:
-    """`accuracy` in percent, `nll` in nats and `ece` in percent of predictions."""
+    """`accuracy` in percent, `nll` in nats and `ece` in percent of predictions.
+
+    A prediction that is not finite is wrong.
+    """
     confidence, predicted = probabilities.max(dim=1)
-    correct = predicted == labels
+    correct = (predicted == labels) & confidence.isfinite()
     likelihood = probabilities.gather(1, labels[:, None]).clamp_min(1e-300)
+    gap = math.nan
+    if confidence.isfinite().all():
+        gap = calibration_error(confidence.numpy(), correct.numpy())
     return {
         "accuracy": 100.0 * float(correct.double().mean()),
         "nll": -float(likelihood.log().mean()),
-        "ece": 100.0 * calibration_error(confidence.numpy(), correct.numpy()),
+        "ece": 100.0 * gap,
     }
 
 

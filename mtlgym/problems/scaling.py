@@ -19,17 +19,24 @@ def none(training: Sequence[NDArray[np.float32]]) -> Scale:
 
 
 def standard(training: Sequence[NDArray[np.float32]]) -> Scale:
-    """Each feature's mean becomes 0 and its deviation 1, over all domains' training samples."""
+    """Each feature's mean becomes 0 and its deviation 1, over all domains' training samples.
+
+    One that does not change among these is shifted only.
+    """
     pooled = np.concatenate([np.asarray(x, np.float64) for x in training])
-    mean, deviation = pooled.mean(axis=0), np.maximum(pooled.std(axis=0), LEAST)
+    mean, deviation = pooled.mean(axis=0), pooled.std(axis=0)
+    deviation[deviation < LEAST] = 1.0
     return lambda x: torch.from_numpy(((x - mean) / deviation).astype(np.float32))
 
 
 def unit(training: Sequence[NDArray[np.float32]]) -> Scale:
     """Each sample's features divided by their root mean square; no other sample counts."""
-    return lambda x: torch.from_numpy(
-        x / np.maximum(np.sqrt(np.square(x).mean(axis=1, keepdims=True)), np.float32(LEAST))
-    )
+
+    def scale(x: NDArray[np.float32]) -> Tensor:
+        size = np.sqrt(np.square(x, dtype=np.float64).mean(axis=1, keepdims=True))
+        return torch.from_numpy((x / np.maximum(size, LEAST)).astype(np.float32))
+
+    return scale
 
 
 SCALES = {"none": none, "standard": standard, "unit": unit}

@@ -46,13 +46,22 @@ class Balance:
             checks.real("max_norm", self.max_norm, 0.0, open_end=True)
 
     def aggregation(self, model: nn.Module) -> tuple[Aggregation, Tap] | None:
-        """A fresh run of the method on a model with `trunk` and `heads`, and its tap."""
+        """A fresh run of the method on a model with `trunk` and `heads`, and its tap.
+
+        Raises:
+            ValueError: if the tasks share nothing.
+        """
         if self.aggregator is None:
             return None
         trunk, heads = model.trunk, model.heads
         assert isinstance(trunk, nn.Module)
         tap = Tap(trunk, list(heads) if isinstance(heads, nn.ModuleList) else ())
         shared = [parameter for parameter in trunk.parameters() if parameter.requires_grad]
+        if not shared:
+            raise ValueError(
+                f"`aggregator` {self.aggregator!r} balances the gradients of shared parameters, "
+                "which this model has none of"
+            )
         aggregation = Aggregation(
             gradient_method(self.aggregator),
             shared,
