@@ -22,7 +22,8 @@ from torch.nn import functional
 
 from mtlgym.models import gaussian
 from mtlgym.models.gaussian import Gaussian
-from mtlgym.models.vmtl import ALL, VMTL, Terms
+from mtlgym.models.task_rows import ALL
+from mtlgym.models.vmtl import VMTL, Terms
 from mtlgym.models.vmtl_design import Design
 from mtlgym.randomness import private_randomness
 

@@ -23,7 +23,7 @@ def status() -> int:
 
 
 def verify() -> int:
-    """Check every file that is there against its SHA-256."""
+    """Read every file that is there, and compare those that have a SHA-256 with it."""
     audits = [each for name in sources.DATASETS for each in audit.audit(name).items()]
     for path, damage in audits:
         text, style = (f"damaged  {damage}", "red") if damage else (f"sound  {path}", "green")

@@ -1,6 +1,6 @@
 """What a task is measured by, and how a whole model compares with single-task models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -42,6 +42,11 @@ class Baseline:
     values: Mapping[str, float]
 
 
+def judged(metrics: Iterable[Metric]) -> list[Metric]:
+    """Those metrics that count in Delta_m and in mean scores."""
+    return [metric for metric in metrics if metric.judged]
+
+
 def delta_m(
     values: Mapping[str, float], baseline: Mapping[str, float], metrics: Sequence[Metric]
 ) -> float:
@@ -57,7 +62,7 @@ def delta_m(
         ValueError: if a metric has no value in `values` or `baseline`, or a baseline of zero.
     """
     drops = []
-    for metric in [each for each in metrics if each.judged]:
+    for metric in judged(metrics):
         for name, table in (("values", values), ("baseline", baseline)):
             if metric.key not in table:
                 raise ValueError(f"`{name}` lacks {metric.key!r}; it has {sorted(table)}")
@@ -77,7 +82,7 @@ def mean_score(values: Mapping[str, float], metrics: Sequence[Metric]) -> float:
         KeyError: if a metric has no value.
     """
     tasks: dict[str, list[float]] = {}
-    for metric in [each for each in metrics if each.judged]:
+    for metric in judged(metrics):
         tasks.setdefault(metric.task, []).append(values[metric.key])
     means = [sum(task) / len(task) for task in tasks.values()]
     return sum(means) / len(means)

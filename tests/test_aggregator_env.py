@@ -151,6 +151,7 @@ BAD_OPTIONS = [
     ({"max_norm": 0}, "`max_norm` must be a finite number above 0, not 0"),
     ({"precision": "float16"}, "unknown `precision` 'float16'. Did you mean 'bfloat16'"),
     ({"device": "cuda:99"}, "`device` must name a device that torch has here"),
+    ({"device": "meta"}, "`device` must name a device that torch has here, not 'meta'"),
 ]
 
 

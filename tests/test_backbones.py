@@ -73,7 +73,7 @@ def test_our_form_of_efficientnet_lite_computes_what_the_package_does():
 
 
 def test_a_state_of_another_network_is_refused():
-    with pytest.raises(ValueError, match="these 2 are no such state"):
+    with pytest.raises(ValueError, match="it has 2, which are not these"):
         efficientnet_lite.with_weights(nn.Linear(3, 2).state_dict())
 
 

@@ -175,3 +175,9 @@ def test_the_training_loss_is_the_mean_over_the_tasks():
     axes = domain_plots.training_loss({"VMTL": [rows]}).axes[0]
     assert np.asarray(axes.lines[0].get_xydata()).tolist() == [[4, 4], [10, 6]]
     assert axes.get_xlabel() == "step"
+
+
+def test_a_noise_level_of_zero_alone_is_no_attack():
+    measured = {"art/accuracy": 50.0, "art/accuracy_fgsm_0": 50.0}
+    alone = result("VMTL, 5 %", test=measured)
+    assert domain_plots.by_noise([alone]) == {}

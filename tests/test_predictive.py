@@ -109,5 +109,10 @@ def test_what_cannot_be_predicted_is_refused():
             fgsm.attack(model, x[0], labels[0], task, 0.1)
     with pytest.raises(ValueError, match="`draws`"):
         predict(model, x[0], 0, draws=-1)
+    with pytest.raises(ValueError, match="`seed`"):
+        predict(model, x[0], 0, draws=2, seed=-1)
+    for epsilon in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="`epsilon`"):
+            fgsm.attack(model, x[0], labels[0], 0, epsilon)
     with pytest.raises(ValueError, match="`x`"):
         predict(model, x[0][:0], 0)

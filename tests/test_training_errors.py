@@ -105,3 +105,13 @@ def test_a_reset_that_fails_leaves_the_episode_before(monkeypatch):
             one.reset()
     action = np.zeros(3)
     assert repr(one.step(action)) == repr(two.step(action))
+
+
+@pytest.mark.parametrize("part", [5, None, ["epochs"]])
+def test_a_state_whose_description_is_none_is_refused_and_changes_nothing(part):
+    one, two = make(), make()
+    one.reset(seed=0)
+    two.reset(seed=0)
+    with pytest.raises(ValueError, match="this is not the state of an environment"):
+        one.load_state_dict({**one.state_dict(), "description": part})
+    assert repr(one.step(np.zeros(3))) == repr(two.step(np.zeros(3)))

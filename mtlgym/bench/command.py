@@ -69,7 +69,7 @@ def bench(
         if drawn and (data != "auto" or jobs != 1):
             raise ValueError("`--data` and `--jobs` do not go with a figure of bandits")
         plans = [plan(table(name), data, given) for name in names if name in tables()]
-        runs = [(each, each.cells(rows, seeds)) for each in plans]  # a mistake is told before all
+        runs = [(each, each.cells(rows, seeds)) for each in plans]
         codes = [_table(each, cells, out, checkpoint_every, jobs) for each, cells in runs]
         codes += [_figure(name, rows, seeds, out, dict(given)) for name in drawn]
         return max(codes)

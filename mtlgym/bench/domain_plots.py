@@ -177,7 +177,7 @@ def _levels(result: Result) -> dict[float, str]:
     """Noise levels and the names of their metrics; none unless there was an attack."""
     found = [match for key in result["test"] if (match := ATTACKED.fullmatch(key))]
     levels = {float(match[2]): match[1] for match in found}
-    return {0.0: ACCURACY, **levels} if levels else {}
+    return {0.0: ACCURACY, **levels} if any(levels) else {}  # 0 alone is no attack
 
 
 def _method(result: Result) -> Line:

@@ -11,7 +11,7 @@ from mtlgym.envs import infos
 from mtlgym.envs.bandit import BanditEnv
 from mtlgym.envs.routing import RoutingVectorEnv
 from mtlgym.envs.training import TrainingEnv
-from mtlgym.metrics import delta_m, mean_score
+from mtlgym.metrics import delta_m, judged, mean_score
 
 ROWS = 100  # in the log of an episode without epochs
 
@@ -110,10 +110,10 @@ class TrainingSubject:
         if self.env.settings.interface == "tasks":
             figures["task_sizes"] = infos.sizes(problem, self.env.settings)["task_sizes"].tolist()
         # A mean over metrics means something where they have one unit and one direction.
-        judged = [m for m in metrics if m.judged]
-        if all(m.higher_is_better and m.unit == judged[0].unit for m in judged):
+        counted = judged(metrics)
+        if all(m.higher_is_better and m.unit == counted[0].unit for m in counted):
             figures["test"] = {"score": finite(mean_score(values, metrics)), **figures["test"]}
-            figures["units"]["score"] = judged[0].unit
+            figures["units"]["score"] = counted[0].unit
         return figures
 
     def state_dict(self) -> dict[str, Any]:

@@ -86,7 +86,12 @@ def choose(folder: Path, domains: Spellings, features: str) -> tuple[Path, dict[
     place = kept[features] if features != "auto" else next(iter(kept.values()))
     there = {domain: place / f"{domain}.npz" for domain in domains}
     whole = {domain: path for domain, path in there.items() if path.is_file()}
-    _check_all(domains, whole, f"{place} must have those of each domain; {how.format(place.name)}")
+    _check_all(
+        domains,
+        whole,
+        f"{place} must have those of each domain; {how.format('BACKBONE')}, "
+        f"with the backbone that {place / 'backbone.json'} names",
+    )
     return place, whole
 
 

@@ -77,12 +77,7 @@ class Domains:
 
     def _check_labels(self, at: int) -> None:
         task, labels = self.tasks[at], self.labels[at]
-        wrong = np.flatnonzero((labels < 0) | (labels >= len(self.classes)))
-        if len(wrong):
-            raise ValueError(
-                f"labels of domain {task!r} must lie in [0, {len(self.classes)}); "
-                f"that of sample {wrong[0]} is {labels[wrong[0]]}"
-            )
+        _check_range(task, labels, len(self.classes))
         missing = np.flatnonzero(np.bincount(labels, minlength=len(self.classes)) == 0)
         if len(missing):
             names = ", ".join(repr(self.classes[each]) for each in missing)
@@ -152,11 +147,16 @@ def _renumbered(
         raise ValueError(
             f"the classes of domain {task!r} must be those of {first!r}: it {' and '.join(said)}"
         )
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(own)))
-    if len(wrong):
-        raise ValueError(
-            f"labels of domain {task!r} must lie in [0, {len(own)}); that of sample {wrong[0]} "
-            f"is {labels[wrong[0]]}"
-        )
+    _check_range(task, labels, len(own))
     place = {name: at for at, name in enumerate(order)}
     return np.array([place[name] for name in own], np.int64)[labels]
+
+
+def _check_range(task: str, labels: NDArray[np.int64], count: int) -> None:
+    """Refuse labels that are not in [0, count); names the domain and the sample."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= count))
+    if len(wrong):
+        raise ValueError(
+            f"labels of domain {task!r} must lie in [0, {count}); that of sample {wrong[0]} is "
+            f"{labels[wrong[0]]}"
+        )

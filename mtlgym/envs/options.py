@@ -10,7 +10,7 @@ import numpy as np
 from mtlgym import checks
 from mtlgym.envs.settings import Settings
 from mtlgym.lookup import unknown
-from mtlgym.metrics import Baseline
+from mtlgym.metrics import Baseline, judged
 from mtlgym.problems import build, builder_options
 from mtlgym.problems.problem import Problem
 from mtlgym.training.balance import Balance
@@ -92,7 +92,7 @@ def _baseline(given: Baseline | Mapping[str, Any]) -> Baseline:
 
 def _check(baseline: Baseline, problem: Problem) -> None:
     """See that Delta_m is defined against the baseline."""
-    for metric in [each for each in problem.metrics if each.judged]:
+    for metric in judged(problem.metrics):
         if metric.key not in baseline.values:
             found = sorted(baseline.values)
             raise ValueError(f"`baseline` lacks {metric.key!r}; it has {found}")

@@ -16,7 +16,8 @@ def verify(signed: Any, description: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: if not; names the versions, or the options that differ.
     """
-    if not (isinstance(signed, dict) and set(signed) == {"version", "description", "state"}):
+    whole = isinstance(signed, dict) and set(signed) == {"version", "description", "state"}
+    if not (whole and isinstance(signed["description"], dict)):
         raise ValueError("this is not the state of an environment")
     if signed["version"] != __version__:
         raise ValueError(

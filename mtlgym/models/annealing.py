@@ -1,14 +1,18 @@
 """What changes in the objective of variational multi-task learning as training goes on."""
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from mtlgym import checks
-from mtlgym.lookup import unknown
+from mtlgym.lookup import lookup
 
-COOLINGS = ("compounded", "exponential")
+# After so many changes, the multiples of `cooling_every` in the exponent.
+COOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "compounded": lambda changes: changes * (changes + 1) / 2,
+    "exponential": lambda changes: changes,
+}
 MOST = 1e38  # of any number, which float32 holds
 
 
@@ -34,7 +38,7 @@ class Annealing:
             these (Jang, Gu, Poole, 2016, which the text refers to).
         cooling_rate: the rate.
         cooling_every: steps from one change of the temperature to the next.
-        coolest: the temperature's floor.
+        coolest: the temperature's floor; with 1 or more it stays 1.
     """
 
     kl_z: float = 1e-7
@@ -55,8 +59,7 @@ class Annealing:
         for name, value in vars(self).items():
             if not isinstance(value, str) and value > MOST:
                 raise ValueError(f"`{name}` must be at most {MOST:g}, not {value!r}")
-        if self.cooling not in COOLINGS:
-            raise ValueError(unknown(self.cooling, COOLINGS, "`cooling`"))
+        lookup(COOLINGS, self.cooling, "`cooling`")
 
     def weight_z(self, step: Tensor) -> Tensor:
         """The weight of z's divergence after so many steps, ()."""
@@ -67,10 +70,7 @@ class Annealing:
         return (self.kl_w + self.kl_w_rate * step).clamp(max=max(1.0, self.kl_w))
 
     def temperature(self, step: Tensor) -> Tensor:
-        """The temperature after so many steps, (), from 1 or `coolest` down."""
+        """The temperature after so many steps, (): 1 at first, at least `coolest`."""
         changes = (step / self.cooling_every).floor()
-        at = changes * self.cooling_every
-        if self.cooling == "compounded":
-            at = at * (changes + 1) / 2  # the sum of all multiples so far
-        least = min(1.0, self.coolest) if self.coolest < math.inf else 1.0
-        return (-self.cooling_rate * at).exp().clamp(min=least)
+        at = COOLINGS[self.cooling](changes) * self.cooling_every
+        return (-self.cooling_rate * at).exp().clamp(min=min(1.0, self.coolest))

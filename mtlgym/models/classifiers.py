@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from mtlgym.models.gaussian import Gaussian
 from mtlgym.models.gaussian_encoder import RHO, SPREAD, Perceptron
-from mtlgym.models.task_rows import TaskRows
+from mtlgym.models.task_rows import ALL, TaskRows
 
 
 class Classifiers(nn.Module):
@@ -51,7 +51,7 @@ class AmortisedClassifiers(nn.Module):
 
     def forward(self, centres: Float[Tensor, "tasks classes width"]) -> Gaussian:
         """q(w), (tasks, classes, latent), from the means of each class's features."""
-        return self.perceptron(centres, slice(None))
+        return self.perceptron(centres, ALL)
 
 
 def class_means(

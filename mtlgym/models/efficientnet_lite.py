@@ -70,8 +70,10 @@ def with_weights(state: Mapping[str, Tensor]) -> EfficientNetLite0:
     values = [value for name, value in state.items() if not name.startswith("_fc.")]
     shapes = [tuple(value.shape) for value in values]
     if shapes != [tuple(value.shape) for value in own.values()]:
-        text = f"a state of EfficientNet-Lite0 has {len(own)} arrays of known shapes"
-        raise ValueError(f"{text}; these {len(values)} are no such state")
+        raise ValueError(
+            f"`state` must have the {len(own)} arrays of EfficientNet-Lite0 in their order and "
+            f"shapes; it has {len(values)}, which are not these"
+        )
     network.load_state_dict(dict(zip(own, values, strict=True)))
     return network.eval()
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-FLOOR = 1e-6  # added to the variance of a pooled Gaussian, so that no weights at all leave it sound
+FLOOR = 1e-6  # added to a pooled variance, which would be 0 where all weights are
 TINY = 1e-30  # the least variance whose root is taken: the slope of the root at 0 is infinite
 
 
@@ -80,6 +80,19 @@ def pool(weights: Float[Tensor, "chosen tasks"], others: Gaussian) -> Gaussian:
     with torch.autocast(weights.device.type, enabled=False):
         mean = torch.tensordot(weights, others.mean, 1)
         return Gaussian(mean, torch.tensordot(weights.square(), others.variance, 1) + FLOOR)
+
+
+def pool_each(weights: Float[Tensor, "chosen tasks"], others: Gaussian) -> Gaussian:
+    """As `pool`, of distributions that each sample has its own of.
+
+    Args:
+        weights: A, a row a task that wants a prior.
+        others: (chosen, samples, tasks, latent).
+    """
+    with torch.autocast(weights.device.type, enabled=False):
+        mean = torch.einsum("ct,cstl->csl", weights, others.mean)
+        spread = torch.einsum("ct,cstl->csl", weights.square(), others.variance)
+        return Gaussian(mean, spread + FLOOR)
 
 
 def through(inputs: Tensor, weights: Gaussian) -> Gaussian:

@@ -7,12 +7,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtlgym.lookup import lookup
-from mtlgym.models.task_rows import TaskRows
+from mtlgym.models.task_rows import ALL, TaskRows
 
 Logits = Float[Tensor, "tasks tasks"]
 Weights = Float[Tensor, "tasks tasks"]
 Rows = Float[Tensor, "chosen tasks"]
-ALL = slice(None)
 
 
 def gumbel(logits: Logits, temperature: Tensor, noise: bool) -> Weights:
@@ -40,12 +39,18 @@ def gumbel_categorical(logits: Logits, temperature: Tensor, noise: bool) -> Weig
 
 
 def learnable(logits: Logits, temperature: Tensor, noise: bool) -> Weights:
-    """Learnt weights without noise: softmax of the logits over the other tasks."""
+    """Learnt weights without noise: softmax of the logits over the other tasks.
+
+    Source: Variational Multi-Task Learning (2021), Table 2.
+    """
     return _among_others(logits)
 
 
 def mean(logits: Logits, temperature: Tensor, noise: bool) -> Weights:
-    """Equal weights, 1 / (tasks - 1) for every other task; nothing is learnt."""
+    """Equal weights, 1 / (tasks - 1) for every other task; nothing is learnt.
+
+    Source: Variational Multi-Task Learning (2021), Table 2.
+    """
     return _among_others(torch.zeros_like(logits))
 
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+ALL = slice(None)  # the tasks, where all are meant
+
 
 class TaskRows(nn.Module):
     """A parameter a task, handed out as one tensor.

@@ -13,9 +13,9 @@ from mtlgym.models.classifiers import AmortisedClassifiers, Classifiers
 from mtlgym.models.gaussian import Gaussian
 from mtlgym.models.gaussian_encoder import ENCODERS
 from mtlgym.models.relatedness import Relatedness
+from mtlgym.models.task_rows import ALL
 from mtlgym.models.vmtl_design import Design
 
-ALL = slice(None)
 ANNEALING = Annealing()
 
 
@@ -51,7 +51,10 @@ class VMTL(nn.Module):
 
     Attributes:
         tasks: their number.
-        trunk: what the tasks share: `encoder`, and `classifiers` where amortised.
+        design: what it was built by.
+        annealing: its schedules.
+        trunk: what the tasks share: `encoder` but in `stl` and `vstl`, and `classifiers` where
+            amortised.
         heads: what they do not share, a parameter a task.
         relatedness: A for `z` and for `w`, where there are such; empty for a single task.
         centres: the mean training features of each class, (tasks, classes, width), where needed.
@@ -132,7 +135,7 @@ class VMTL(nn.Module):
     def scores(
         self, x: Float[Tensor, "chosen samples width"], tasks: slice = ALL, draws: int = 0
     ) -> Float[Tensor, "draws chosen samples classes"]:
-        """Class scores by the posteriors' means, one draw, or by so many draws of z and w."""
+        """Class scores by draws of z and w; for 0 by the posteriors' means, as a single draw."""
         z, w = self._posteriors(x, tasks)
         w = w[tasks]
         if draws:
@@ -184,14 +187,10 @@ class VMTL(nn.Module):
             index = labels[..., None].expand_as(z.mean)
             return Gaussian(prior.mean.gather(1, index), prior.variance.gather(1, index))
         with torch.no_grad():
-            flat = related.flatten(1, 2)
-            others = self._encoder(flat, tasks)
+            others = self._encoder(related.flatten(1, 2), tasks)
         shape = (*related.shape[:3], -1)  # (chosen, samples, tasks, latent)
-        mean, variance = others.mean.view(shape), others.variance.view(shape)
-        with torch.autocast(weights.device.type, enabled=False):
-            pooled = torch.einsum("ct,cstl->csl", weights, mean)
-            spread = torch.einsum("ct,cstl->csl", weights.square(), variance)
-        return Gaussian(pooled, spread + gaussian.FLOOR)
+        each = Gaussian(others.mean.view(shape), others.variance.view(shape))
+        return gaussian.pool_each(weights, each)
 
     def _prior_w(self, w: Gaussian, tasks: slice) -> Gaussian:
         """The prior of the chosen tasks' w, (chosen, classes, latent)."""

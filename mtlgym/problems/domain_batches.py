@@ -13,6 +13,8 @@ from torch import Tensor
 from mtlgym.datasets.domains import Domains
 from mtlgym.models.classifiers import class_means
 
+CLOSE = 1e-9  # keeps products of one value from a division by 0
+
 
 @dataclass(frozen=True, eq=False)
 class DomainBatch:
@@ -121,7 +123,7 @@ def _attended(x: Tensor, own: Tensor, others: Tensor, theirs: Tensor) -> Tensor:
     products = x @ others.mT
     high = products.masked_fill(~same, -torch.inf).amax(dim=1, keepdim=True)
     low = products.masked_fill(~same, torch.inf).amin(dim=1, keepdim=True)
-    scaled = (products / (high - low + 1e-9)).masked_fill(~same, -torch.inf)
+    scaled = (products / (high - low + CLOSE)).masked_fill(~same, -torch.inf)
     return scaled.softmax(dim=1) @ others
 
 

@@ -16,9 +16,9 @@ class Labels:
     """Which samples are labelled, and what features they have.
 
     Attributes:
-        features: `files` for those in the data set's folder, the name of a backbone whose features
-            are kept there, or `auto` for what there is.
-        scaling: a key of `SCALES`: what the features are divided by.
+        features: `files` for those in the data set's folder, the name of a folder in its folder
+            `features`, or `auto` for what there is.
+        scaling: a key of `SCALES`: how the features are scaled.
         fraction: share of each class's samples that are for training and validation, at least one.
         validation: share of these that is held out, as far as a sample of each class stays.
         split_seed: of which samples they are.
@@ -34,7 +34,7 @@ class Labels:
     related: str = "class_mean"
 
     def __post_init__(self) -> None:
-        """Refuse shares and seeds that are none."""
+        """Refuse values that are not allowed."""
         lookup(SCALES, self.scaling, "scaling")
         if not isinstance(self.features, str):
             raise ValueError(f"`features` must be a text, not {self.features!r}")

@@ -12,7 +12,8 @@ from mtlgym.datasets import domain_sets, domain_split
 from mtlgym.datasets.domains import Domains, take
 from mtlgym.metrics import Metric
 from mtlgym.models.annealing import Annealing
-from mtlgym.models.vmtl import ALL, VMTL
+from mtlgym.models.task_rows import ALL
+from mtlgym.models.vmtl import VMTL
 from mtlgym.models.vmtl_design import Design
 from mtlgym.problems import fgsm
 from mtlgym.problems.domain_batches import DomainBatch, DomainSplit, make_splits
@@ -21,7 +22,7 @@ from mtlgym.problems.predictive import predict, quality
 from mtlgym.problems.problem import Problem
 from mtlgym.problems.scaling import scaling
 
-# Whose fields are options.
+# Each field of these is an option of its own.
 LABELS, DESIGN, ANNEALING, MEASUREMENT = Labels(), Design(), Annealing(), Measurement()
 
 

@@ -33,9 +33,10 @@ def attack(
             gradient is 0 is not.
 
     Raises:
-        ValueError: for another task.
+        ValueError: for another task, or an `epsilon` that is negative or not finite.
     """
     task = checks.choice("task", task, model.tasks)
+    checks.real("epsilon", epsilon, 0.0)
     with torch.enable_grad():
         inputs = x.detach().requires_grad_()
         scores = model.scores(inputs[None], slice(task, task + 1))[0, 0]

@@ -48,10 +48,11 @@ def predict(
         seed: of the draws, which leave torch's own generators as they are.
 
     Raises:
-        ValueError: for no samples, another task, or a number of draws that is none.
+        ValueError: for no samples, another task, or a number of draws or a seed that is none.
     """
     task = checks.choice("task", task, model.tasks)
     checks.integer("draws", draws, least=0)
+    checks.integer("seed", seed, least=0)
     if not len(x):
         raise ValueError("`x` must have at least one sample, not none")
     device = next(model.parameters()).device

@@ -1,4 +1,4 @@
-"""What features are divided by before a model sees them; the training split alone decides."""
+"""How features are scaled before a model sees them; other splits' samples have no part in it."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from mtlgym.lookup import lookup
 
 Scale = Callable[[NDArray[np.float32]], Tensor]
-LEAST = 1e-6  # a deviation or a length that is divided by
+LEAST = 1e-6  # a deviation or a root mean square that is divided by
 
 
 def none(training: Sequence[NDArray[np.float32]]) -> Scale:

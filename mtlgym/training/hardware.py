@@ -37,8 +37,8 @@ class Hardware:
     def __post_init__(self) -> None:
         """Refuse what cannot be had here."""
         try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, TypeError, AssertionError) as error:
+            torch.empty(0, device=self.device).tolist()  # which a tensor without data refuses
+        except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
             text = f"`device` must name a device that torch has here, not {self.device!r}"
             raise ValueError(text) from error
         if self.precision not in PRECISIONS:

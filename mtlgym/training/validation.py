@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mtlgym.lookup import lookup
-from mtlgym.metrics import delta_m, mean_score
+from mtlgym.metrics import delta_m, judged, mean_score
 from mtlgym.problems.problem import Problem
 
 
@@ -68,7 +68,7 @@ class Validation:
 
     def _score(self, values: Mapping[str, float]) -> float:
         baseline = self._problem.baseline
-        metrics = [m for m in self._problem.metrics if m.judged and m.key in values]
+        metrics = [m for m in judged(self._problem.metrics) if m.key in values]
         if not metrics:
             return float("inf")
         if baseline is not None:
