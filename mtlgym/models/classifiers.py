@@ -52,18 +52,3 @@ class AmortisedClassifiers(nn.Module):
     def forward(self, centres: Float[Tensor, "tasks classes width"]) -> Gaussian:
         """q(w), (tasks, classes, latent), from the means of each class's features."""
         return self.perceptron(centres, ALL)
-
-
-def class_means(
-    features: Float[Tensor, "samples width"], labels: Tensor, classes: int
-) -> Float[Tensor, "classes width"]:
-    """The mean of each class's samples; zeros for a class without any.
-
-    Args:
-        features: of the samples.
-        labels: each sample's class, (samples,).
-        classes: their number.
-    """
-    sums = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
-    counts = torch.bincount(labels, minlength=classes).clamp_min(1)
-    return sums / counts[:, None]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtlgym.datasets.domains import Domains
-from mtlgym.models.classifiers import class_means
 
 CLOSE = 1e-9  # keeps products of one value from a division by 0
 
@@ -116,6 +115,21 @@ def attention(
         torch.stack([_attended(x, own, *other) for other in zip(features, labels, strict=True)], 1)
         for x, own in zip(features, labels, strict=True)
     ]
+
+
+def class_means(
+    features: Float[Tensor, "samples width"], labels: Tensor, classes: int
+) -> Float[Tensor, "classes width"]:
+    """The mean of each class's samples; zeros for a class without any.
+
+    Args:
+        features: of the samples.
+        labels: each sample's class, (samples,).
+        classes: their number.
+    """
+    sums = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
+    counts = torch.bincount(labels, minlength=classes).clamp_min(1)
+    return sums / counts[:, None]
 
 
 def _attended(x: Tensor, own: Tensor, others: Tensor, theirs: Tensor) -> Tensor:

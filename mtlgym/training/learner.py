@@ -49,6 +49,7 @@ class Learner:
         self._device = torch.device(training.hardware.device)
         with private_randomness(self._device, seed, MODEL):
             self.model = training.hardware.place(problem.build())
+        self._annealed = self.model if isinstance(self.model, Annealed) else None
         self._called = training.hardware.called(
             self.model, repeated=training.balance.aggregator is not None
         )
@@ -160,8 +161,8 @@ class Learner:
         return self._problem.tasks if task is None else (self._problem.tasks[task],)
 
     def _forward(self, batch: Batch, task: int | None) -> Tensor:
-        if isinstance(self.model, Annealed):
-            self.model.at(self.steps)
+        if self._annealed is not None:
+            self._annealed.at(self.steps)
         key = (self._seed, FORWARD, self.steps)
         with private_randomness(self._device, *key), self._hardware.repeatable():
             if task is not None:

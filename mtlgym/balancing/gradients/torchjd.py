@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mtlgym import checks
 from mtlgym.lookup import unknown
+from mtlgym.randomness import private_randomness
 
 
 @dataclass
@@ -74,9 +74,7 @@ class TorchJD:
             given = given.to("cpu", torch.float64)
         elif self.wide:
             given = given.double()
-        seeds = np.random.SeedSequence([self.seed, self._calls]).generate_state(1, np.uint64)
-        with torch.random.fork_rng([given.device] if given.is_cuda else []):
-            torch.manual_seed(int(seeds[0] >> 1))
+        with private_randomness(given.device, self.seed, self._calls):
             result = aggregator(given)
         if not torch.isfinite(result).all():
             raise ArithmeticError(f"TorchJD's {self.name} gave a result that is not finite")
