@@ -22,6 +22,7 @@ demo: $(VENV)/.installed
 	$(BIN)/mtlgym bench --env MTL-QM9-Mini-v0 --agents igbv2 igbv1 equal uw rlw --seeds 0 \
 		--jobs 2 --out $(DEMO)
 	$(BIN)/mtlgym bench --preset bandit-figure1 --out $(DEMO)
+	$(BIN)/mtlgym report $(DEMO) --out $(DEMO)/report
 
 docs: $(VENV)/.installed
 	$(BIN)/python tools/make_docs.py

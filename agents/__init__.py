@@ -1,9 +1,11 @@
 """Agents: users of the plain Gymnasium API.
 
 An agent is made from an environment's two spaces, decides with `act` and is told with `learn` what
-came of it. Its module is imported when it is first used.
+came of it. Its module is imported when it is first used. `save` keeps one, `load` makes it again,
+and `method` weighs the losses of a training loop of one's own with it.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import resolve_name
 from typing import Any, Protocol, runtime_checkable
@@ -49,8 +51,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "uniform": {},
     "wpl": {},
 }
-_NOT_AGENTS = ("mtlgym.agents.off_policy_log:OffPolicyLog", "mtlgym.agents.vec_env:SB3VecEnv")
-_CLASSES = {path.partition(":")[2]: path for path in (*AGENTS.values(), *_NOT_AGENTS)}
+_NOT_AGENTS = (
+    "mtlgym.agents.kept:load",
+    "mtlgym.agents.kept:save",
+    "mtlgym.agents.off_policy_log:OffPolicyLog",
+    "mtlgym.agents.sb3_policy:SB3Policy",
+    "mtlgym.agents.vec_env:SB3VecEnv",
+    "mtlgym.bench.kept_method:method",
+)
+_LAZY = {path.partition(":")[2]: path for path in (*AGENTS.values(), *_NOT_AGENTS)}
 
 
 @runtime_checkable
@@ -84,6 +93,7 @@ def make(
     observation_space: spaces.Space,
     action_space: spaces.Space,
     seed: int | None = None,
+    tasks: Sequence[str] | None = None,
 ) -> Agent:
     """An agent by name, with its default settings or those that the name carries.
 
@@ -95,11 +105,13 @@ def make(
         observation_space: the environment's.
         action_space: the environment's.
         seed: start of the agent's own streams of chance; None takes fresh entropy.
+        tasks: names of the tasks, in order, for agents that learn from logs of decisions: logs of
+            other tasks are then refused.
 
     Raises:
         ValueError: for an unknown name, or spaces that the agent cannot work with.
     """
-    return _read(spec).make(observation_space, action_space, seed)
+    return _read(spec).make(observation_space, action_space, seed, tasks)
 
 
 def environment_options(spec: str) -> dict[str, Any]:
@@ -119,12 +131,12 @@ def _read(spec: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """The class of that name, from its own module."""
-    if name not in _CLASSES:
-        raise AttributeError(unknown(name, _CLASSES, "agent class"))
-    return resolve_name(_CLASSES[name])
+    """The class or function of that name, from its own module."""
+    if name not in _LAZY:
+        raise AttributeError(unknown(name, _LAZY, "agent class"))
+    return resolve_name(_LAZY[name])
 
 
 def __dir__() -> list[str]:
-    """The module's own names and the classes that it loads on demand."""
-    return sorted([*globals(), *_CLASSES])
+    """The module's own names and those that it loads on demand."""
+    return sorted([*globals(), *_LAZY])

@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from mtlgym.agents import actions
 from mtlgym.balancing.method import load_state_dict, parse, state_dict
+from mtlgym.balancing.state import check_keys
 from mtlgym.record import Record
 
 
@@ -45,6 +46,7 @@ class BalancingPolicy:
                 of losses.
         """
         actions.kind(action_space, "BalancingPolicy", ("weights",))
+        self.observation_space, self.action_space = observation_space, action_space
         self._first = _loss_method(method)
         drawing = hasattr(self._first, "seed")
         if drawing and seed is not None and not re.search(r"[:,]\s*seed\s*=", method):
@@ -95,8 +97,10 @@ class BalancingPolicy:
         """Continue from what `state_dict` returned.
 
         Raises:
-            ValueError: for the state of another method, or of one with other settings.
+            ValueError: for the state of another method, or of one with other settings, or one that
+                is not whole.
         """
+        check_keys(state, self.state_dict(), "BalancingPolicy")
         method = self._fresh(state["episode"])
         if state["method"] != repr(method):
             raise ValueError(f"`state` is of {state['method']}, not {method!r}")

@@ -8,9 +8,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
+from mtlgym.agents import restoring
 
 LARGEST = 1e300  # rewards past it count as it, so that sums and differences of them stay finite
-_APART = ("observation_space", "action_space", "seed")
+_APART = ("observation_space", "action_space", "seed", *restoring.STARTS)
 
 
 @dataclass(frozen=True)
@@ -122,19 +123,15 @@ def share(name: str, value: Any) -> None:
 
 
 def settings(agent: Any, arms: Arms) -> dict[str, Any]:
-    """What a state must agree in to fit: the arms, and the fields of the agent but the seed."""
+    """What a state must agree in to fit: the arms, and its fields but those on its start."""
     names = [each.name for each in fields(agent) if each.init and each.name not in _APART]
     return {"arms": arms.count, "rows": arms.rows} | {name: getattr(agent, name) for name in names}
 
 
 def check_state(state: dict[str, Any], agent: Any, arms: Arms) -> None:
-    """Refuse a state of an agent with other settings.
+    """Refuse a state of an agent with other settings, or one that is not whole.
 
     Raises:
-        ValueError: names what the state is of, and what it should be of.
+        ValueError: names what the state is of and should be of, or what it lacks.
     """
-    own = settings(agent, arms)
-    if state["settings"] != own:
-        raise ValueError(
-            f"`state` is of a {type(agent).__name__} with {state['settings']}, not {own}"
-        )
+    restoring.check_state(state, agent, settings(agent, arms))

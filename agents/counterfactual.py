@@ -1,6 +1,5 @@
 """The counterfactual policy: a fixed choice among tasks, improved from logged decisions."""
 
-import os
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -44,10 +43,11 @@ class Counterfactual:
         pool: whether to take all episodes' decisions, or only those since the last improvement.
         start: probabilities of the arms to start with, each above 0; None for equal ones.
         log: path of an `OffPolicyLog`, or a list, to fit to at first and pool with the episodes.
+        tasks: names of the arms, so that a log of others is refused; None takes any.
 
     Raises:
         OSError: if a log cannot be read.
-        ValueError: for another action space, a setting out of its range, or a log of other arms.
+        ValueError: for another space, a setting out of its range, or a log of other arms or tasks.
     """
 
     observation_space: spaces.Space
@@ -62,6 +62,7 @@ class Counterfactual:
     pool: bool = True
     start: Any = None
     log: Any = None
+    tasks: Any = None
 
     def __post_init__(self) -> None:
         """Check the settings, and fit the policy to the log."""
@@ -74,14 +75,12 @@ class Counterfactual:
         if not np.all(begun > 0):
             raise ValueError(f"`start` must be above 0 for each arm, not {self.start!r}")
         self.start = begun.tolist()
+        self.tasks = None if self.tasks is None else tuple(self.tasks)
         self._rng = generator(self.seed)
         self._probabilities = np.tile(begun, (rows, 1))
         self._sums = LoggedSums(arms, rows=rows)
-        self._improvements = np.zeros(rows, np.int64)
-        self._resetting = np.zeros(rows, np.bool_)
+        self._improvements, self._resetting = np.zeros(rows, np.int64), np.zeros(rows, np.bool_)
         if self.log is not None:
-            paths = self.log if isinstance(self.log, list | tuple) else [self.log]
-            self.log = [os.fspath(path) for path in paths]
             logged = LoggedSums.of(self.log)
             self.fit(logged)
             if self.pool:
@@ -120,8 +119,7 @@ class Counterfactual:
         """Keep the decision, and improve the policy where an episode ended and a round is left.
 
         Of a row whose episode has ended, the next decision is not kept: a vector environment
-        resets the row in that step, unless it did so before, and then one decision is no loss.
-        Nor is one with an `info["failure"]`, as it has no outcome.
+        resets the row in that step. Nor is one with an `info["failure"]`: it has no outcome.
 
         Raises:
             ValueError: for what is no arm, or a reward that is not finite; nothing is changed then.
@@ -130,7 +128,7 @@ class Counterfactual:
         if self.practice == 0:
             return
         propensities = self._probabilities[np.arange(len(chosen)), chosen]
-        failed = self._arms.rows is None and bool(info.get("failure"))  # it has no outcome then
+        failed = self._arms.rows is None and bool(info.get("failure"))
         self._sums.add_checked(chosen, propensities, rewards, ~self._resetting & (not failed))
         ended = np.atleast_1d(np.logical_or(terminated, truncated))
         self._resetting = ended & (self._arms.rows is not None)
@@ -141,18 +139,18 @@ class Counterfactual:
         """Make the policy the best one for logged decisions; the rounds left are not touched.
 
         Args:
-            log: the sums over their decisions, or what `LoggedSums.of` takes.
+            log: their sums, or what `LoggedSums.of` takes.
 
         Raises:
             OSError: if a log cannot be read.
-            ValueError: for a damaged log, one of other arms, or one that leaves an arm untried.
+            ValueError: for a damaged log, one of other arms or tasks, or an arm that was not tried.
         """
         sums = log if isinstance(log, LoggedSums) else LoggedSums.of(log)
         rows, arms = self._arms.shape
-        if sums.rewards.shape != (arms,):
-            raise ValueError(
-                f"`log` must be of {arms} arms, as the action space, not of {sums.rewards.shape}"
-            )
+        others = self.tasks and sums.tasks not in ((), self.tasks)
+        if others or sums.rewards.shape != (arms,):
+            own = f"the tasks {self.tasks}" if others else f"{arms} arms, as the action space"
+            raise ValueError(f"`log` must be of {own}, not of {sums.tasks or sums.rewards.shape}")
         self._probabilities = np.array([self._best(sums, row) for row in range(rows)])
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.agents import choice
+from mtlgym.agents import choice, restoring
 from mtlgym.agents.streams import generator
 
 
@@ -79,8 +79,10 @@ class Distribution:
         """Continue from what `state_dict` returned.
 
         Raises:
-            ValueError: for a distribution of other arms, or another one than was given.
+            ValueError: for a distribution of other arms, or another one than was given, or a state
+                that is not whole.
         """
+        restoring.check_keys(state, self.state_dict(), "Distribution")
         known = state["distribution"]
         other = self._given and not np.array_equal(known, self.values)
         if other or (known is not None and known.shape != self._arms.shape):

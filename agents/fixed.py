@@ -41,6 +41,7 @@ class TaskSize:
         """
         arms, names = choice.read(action_space, "TaskSize"), ("sizes", "task_sizes")
         self._distribution = Distribution(arms, seed, sizes, names, in_proportion)
+        self.observation_space, self.action_space = observation_space, action_space
 
     @property
     def probabilities(self) -> NDArray[np.float64] | None:
@@ -114,6 +115,7 @@ class Oracle:
         """
         arms, names = choice.read(action_space, "Oracle"), ("probabilities", "oracle")
         self._distribution = Distribution(arms, seed, probabilities, names, as_they_are)
+        self.observation_space, self.action_space = observation_space, action_space
 
     @property
     def probabilities(self) -> NDArray[np.float64] | None:

@@ -7,12 +7,10 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from mtlgym import checks
-from mtlgym.agents import actions, sac
+from mtlgym.agents import actions, restoring, sac
 from mtlgym.agents.logistic_normal import LogisticNormal
-from mtlgym.agents.streams import numpy_stream, torch_stream
+from mtlgym.agents.streams import GlobalStream, numpy_stream, torch_stream
 
-_COUNTS = ("update_epoch", "use_epoch", "update_every", "updates", "batch_size", "buffer_size")
 _APART = ("observation_space", "action_space", "seed")
 
 
@@ -80,7 +78,7 @@ class IGBv2:
         self._kind = actions.kind(self.action_space, "IGBv2", ("weights", "logits"))
         self._tasks = actions.tasks(self.action_space)
         self._size = actions.vector_size(self.observation_space, "IGBv2")
-        self._check_numbers()
+        sac.check(vars(self))
         self._torch, self._numpy = torch_stream(self.seed), numpy_stream(self.seed)
         with self._torch.swapped_in(), self._numpy.swapped_in():
             self._model = self._build()
@@ -98,11 +96,24 @@ class IGBv2:
 
     def act(self, observation: np.ndarray, info: dict[str, Any]) -> np.ndarray:
         """The action for the pending batch, whose epoch is `info["epoch"]`; (tasks,), float32."""
+        if info["epoch"] >= self.use_epoch:
+            return self.decide(observation)
         with self._torch.swapped_in(), torch.no_grad():
-            if info["epoch"] < self.use_epoch:
-                return self._explore()
-            batch = torch.from_numpy(actions.bounded("observation", observation))[None]
-            return self._model.actor(batch)[0].numpy()
+            return self._explore()
+
+    def decide(
+        self, observation: Any, deterministic: bool = False, chance: GlobalStream | None = None
+    ) -> np.ndarray:
+        """SAC's own action, whatever the epoch: drawn, or its likeliest; (tasks,), float32.
+
+        Args:
+            observation: as `act` takes it.
+            deterministic: whether to take the action of the mean and draw nothing.
+            chance: the stream to draw from; None takes the agent's own.
+        """
+        batch = torch.from_numpy(actions.bounded("observation", observation))[None]
+        with (chance or self._torch).swapped_in(), torch.no_grad():
+            return self._model.actor(batch, deterministic)[0].numpy()
 
     def learn(
         self,
@@ -148,12 +159,10 @@ class IGBv2:
         """Continue, bit for bit, from what `state_dict` returned.
 
         Raises:
-            ValueError: for the state of an agent with other spaces or numbers.
+            ValueError: for the state of an agent with other spaces or numbers, or one that is not
+                whole.
         """
-        if state["settings"] != self._settings():
-            raise ValueError(
-                f"`state` is of an IGBv2 with {state['settings']}, not {self._settings()}"
-            )
+        restoring.check_state(state, self, self._settings())
         sac.load_state_dict(self._model, state["sac"])
         self._torch.load(state["torch"])
         self._numpy.load(state["numpy"])
@@ -182,16 +191,6 @@ class IGBv2:
         if self._kind == "weights":
             model.actor.action_dist = LogisticNormal()
         return model
-
-    def _check_numbers(self) -> None:
-        for name in _COUNTS:
-            checks.integer(name, vars(self)[name], least=1)
-        for name in ("learning_rate", "temperature"):
-            checks.real(name, vars(self)[name], 0.0, open_end=True)
-        for name in ("gamma", "tau"):
-            checks.real(name, vars(self)[name], 0.0)
-            if vars(self)[name] > 1:
-                raise ValueError(f"`{name}` must lie in [0, 1], not {vars(self)[name]}")
 
     def _settings(self) -> dict[str, Any]:
         """What a state must agree in to fit: the spaces, and every number but the seed."""

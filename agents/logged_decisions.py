@@ -53,6 +53,9 @@ def check_decisions(action: Any, propensity: Any, reward: Any, arms: int, source
     Raises:
         ValueError: names the argument, the first value out of range, and its place.
     """
+    for name, values in (("action", action), ("propensity", propensity), ("reward", reward)):
+        if np.asarray(values).dtype.kind not in "biuf":
+            raise ValueError(f"`{name}` must be a number, or an array of them, not {values!r}")
     integers = np.asarray(action).dtype.kind in "iu"
     for name, values, good, allowed in (
         ("action", action, integers & (action >= 0) & (action < arms), f"an arm in [0, {arms})"),

@@ -9,7 +9,26 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 
+from mtlgym import checks
+
+_COUNTS = ("update_epoch", "use_epoch", "update_every", "updates", "batch_size", "buffer_size")
 _COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones")
+
+
+def check(numbers: dict[str, Any]) -> None:
+    """Refuse settings out of their ranges.
+
+    Raises:
+        ValueError: names the setting and its value.
+    """
+    for name in _COUNTS:
+        checks.integer(name, numbers[name], least=1)
+    for name in ("learning_rate", "temperature"):
+        checks.real(name, numbers[name], 0.0, open_end=True)
+    for name in ("gamma", "tau"):
+        checks.real(name, numbers[name], 0.0)
+        if numbers[name] > 1:
+            raise ValueError(f"`{name}` must lie in [0, 1], not {numbers[name]}")
 
 
 def build(observations: spaces.Box, actions: spaces.Box, **settings: Any) -> SAC:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any
@@ -37,9 +38,18 @@ class Spec:
     transform: str | None = None
     same_batch: bool = False
 
-    def make(self, observations: spaces.Space, actions: spaces.Space, seed: int | None) -> Agent:
-        """The agent."""
-        return resolve_name(AGENTS[self.agent])(observations, actions, seed=seed, **self.settings)
+    def make(
+        self,
+        observations: spaces.Space,
+        actions: spaces.Space,
+        seed: int | None,
+        tasks: Sequence[str] | None = None,
+    ) -> Agent:
+        """The agent; one that asks for the tasks' names is told them."""
+        settings = dict(self.settings)
+        if tasks and "tasks" in _defaults(self.agent):
+            settings.setdefault("tasks", tuple(tasks))
+        return resolve_name(AGENTS[self.agent])(observations, actions, seed=seed, **settings)
 
     def options(self) -> dict[str, Any]:
         """What the environment is made with."""
@@ -73,7 +83,8 @@ def read(text: str) -> Spec:
         gradient_method(gradient)
         changed = COMBINED.get(name, {}).get(gradient.partition(":")[0], {})
     given = read_settings(settings, _defaults(name), f"agent {name!r}")
-    return Spec(name, {**changed, **given}, gradient)
+    lists = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
+    return Spec(name, {**changed, **given, **lists}, gradient)
 
 
 def _method(text: str) -> Spec:

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mtlgym.agents import actions, choice
+from mtlgym.agents import actions, choice, restoring
 from mtlgym.agents.streams import generator
 
 
@@ -41,6 +41,7 @@ class UniformRandom:
             self._kind = actions.kind(action_space, "UniformRandom", ("weights", "logits", "tasks"))
             self._arms = choice.Arms(actions.tasks(action_space), None)
         self._rng = generator(seed)
+        self.observation_space, self.action_space = observation_space, action_space
 
     @property
     def probabilities(self) -> NDArray[np.float64] | None:
@@ -82,5 +83,10 @@ class UniformRandom:
         return {"rng": self._rng.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Continue from what `state_dict` returned.
+
+        Raises:
+            ValueError: for one that is not whole.
+        """
+        restoring.check_keys(state, self.state_dict(), "UniformRandom")
         self._rng.bit_generator.state = state["rng"]

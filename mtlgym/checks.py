@@ -4,19 +4,25 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 from mtlgym.lookup import unknown
 
+SIZE = 2**16  # the most of any size; without a bound, a slip has torch build until memory is full
+WHOLE = 2**63  # integers from here on are beyond torch and NumPy
+MOST = 1e30  # of any real number: what optimizers multiply it by stays within float32
 
-def integer(name: str, value: Any, least: int) -> None:
-    """Refuse what is not an integer of at least `least`.
+
+def integer(name: str, value: Any, least: int, most: int | None = None) -> None:
+    """Refuse what is not an integer of at least `least`, and at most `most` if that is given.
 
     Raises:
         ValueError: names the argument and the value.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"`{name}` must be an integer of at least {least}, not {value!r}")
+    if most is not None and int(value) > most:
+        raise ValueError(f"`{name}` must be at most {most}, not {value!r}")
 
 
 def choice(name: str, value: Any, count: int) -> int:
@@ -27,30 +33,40 @@ def choice(name: str, value: Any, count: int) -> int:
     """
     try:
         chosen = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
+    except (RuntimeError, TypeError):  # the former of tensors without data
         chosen = -1
     if not 0 <= chosen < count:
         raise ValueError(f"`{name}` must be an integer in [0, {count}), not {value!r}")
     return chosen
 
 
-def real(name: str, value: Any, least: float = -math.inf, *, open_end: bool = False) -> None:
+def real(
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    *,
+    open_end: bool = False,
+    most: float = math.inf,
+) -> None:
     """Refuse what is not a finite number of at least `least`, or above it with `open_end`.
+
+    It may be `most` at most.
 
     Raises:
         ValueError: names the argument and the value.
     """
-    number = isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value)
+    number = isinstance(value, Real) and not isinstance(value, bool) and _is_usable(value)
     if not number or value < least or (open_end and value == least):
         bound = "" if least == -math.inf else f" {'above' if open_end else 'of at least'} {least:g}"
         raise ValueError(f"`{name}` must be a finite number{bound}, not {value!r}")
+    if value > most:
+        raise ValueError(f"`{name}` must be at most {most:g}, not {value!r}")
 
 
-def _is_finite(value: Real) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond the floats
-        return False
+def _is_usable(value: Real) -> bool:
+    if isinstance(value, Integral):
+        return -WHOLE <= int(value) < WHOLE
+    return math.isfinite(value)
 
 
 def fraction(name: str, value: Any) -> None:
@@ -59,7 +75,7 @@ def fraction(name: str, value: Any) -> None:
     Raises:
         ValueError: names the argument and the value.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= cast(float, value) < 1:
         raise ValueError(f"`{name}` must be a number of at least 0 and below 1, not {value!r}")
 
 
@@ -69,7 +85,7 @@ def share(name: str, value: Any) -> None:
     Raises:
         ValueError: names the argument and the value.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < cast(float, value) < 1:
         raise ValueError(f"`{name}` must be a number above 0 and below 1, not {value!r}")
 
 

@@ -1,25 +1,28 @@
 """Train and compare agents that steer multi-task training."""
 
-import json
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import gymnasium as gym
 import tyro
 from rich.console import Console
 from rich.table import Column, Table
 
-from mtlgym import checks
+from mtlgym.bench import interrupts
 from mtlgym.bench.command import FAILED, bench, console
+from mtlgym.bench.execution import FailedRunsError
 from mtlgym.bench.figures import figures
 from mtlgym.bench.options import Options, parse_options
+from mtlgym.bench.page.command import report
+from mtlgym.bench.sweep_command import sweep
 from mtlgym.bench.table_files import tables
+from mtlgym.bench.train_command import train
+from mtlgym.bench.tune_command import tune
 from mtlgym.data_commands import data
 from mtlgym.presets import preset, presets
 
-INTERRUPTED = 130  # exit code; 0 is success, 1 failure, 2 wrong usage
+INTERRUPTED = 130  # exit code, and 143 for SIGTERM; 0 is success, 1 failure, 2 wrong usage
 
 
 def list_ids() -> int:
@@ -36,43 +39,6 @@ def list_ids() -> int:
         table.add_row(*row)
     console.print(table)
     return 0
-
-
-def train(
-    env: str,
-    agent: str = "igbv2",
-    seed: int = 0,
-    out: Path = Path("runs"),
-    options: Options = (),
-    checkpoint_every: int = 500,
-    threads: int = 1,
-) -> int:
-    """Train one environment by one agent. Called again, a run that was cut short goes on.
-
-    Args:
-        env: id of the environment; see `mtlgym list`.
-        agent: igbv2 or a balancing method where tasks are weighed: equal, igbv1, dwa:window=25,
-            dwa+si, nash, igbv1+nash, igbv2+cagrad:c=0.4; where one is chosen: exp3s,
-            counterfactual, task_size, ucb1, thompson, resting; where samples are routed: wpl,
-            q_learning:representation=network, reinforce:baseline=mean, actor_critic; uniform
-            for all.
-        seed: of the environment and the agent.
-        out: folder for settings, log, checkpoint and result.
-        options: options of the environment.
-        checkpoint_every: steps from one checkpoint to the next.
-        threads: of torch; with small models one is the fastest.
-    """
-    import torch
-
-    from mtlgym.bench.bench import with_progress
-    from mtlgym.bench.cell import Cell
-
-    checks.integer("threads", threads, least=1)
-    torch.set_num_threads(threads)
-    cell = Cell(env, agent, seed, parse_options(options))
-    result = with_progress(cell, cell.folder(out), checkpoint_every)
-    console.print_json(json.dumps(result))
-    return FAILED if result["failure"] else 0
 
 
 def check(env: str, options: Options = (), steps: int = 5) -> int:
@@ -105,6 +71,9 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "list": list_ids,
     "train": train,
     "bench": bench,
+    "sweep": sweep,
+    "tune": tune,
+    "report": report,
     "check": check,
     "data": data,
 }
@@ -116,16 +85,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return tyro.extras.subcommand_cli_from_dict(
             COMMANDS, args=arguments, prog="mtlgym", description=__doc__
         )
-    except (ValueError, OSError, ImportError, gym.error.Error) as error:
-        Console(stderr=True).print(
-            f"mtlgym: {error}", markup=False, highlight=False, soft_wrap=True
-        )
+    except (ValueError, OSError, ImportError, FailedRunsError, gym.error.Error) as error:
+        _complain(str(error))
         return FAILED
+    except interrupts.InterruptedRunError as error:
+        _complain("interrupted; the same command goes on from the last checkpoints")
+        return error.exit_code
     except KeyboardInterrupt:
-        Console(stderr=True).print(
-            "mtlgym: interrupted; the same command goes on from the last checkpoints"
-        )
+        _complain("interrupted; the same command goes on from the last checkpoints")
         return INTERRUPTED
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True).print(f"mtlgym: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,26 @@
 """Presets: one TOML file a published protocol, and the ids that they register."""
 
+import re
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import gymnasium as gym
 
-from mtlgym.lookup import lookup
+from mtlgym import checks
+from mtlgym.lookup import lookup, unknown
+
+# What texts must look like, and how that is told.
+FORMS = {
+    "id": (r"MTL-[\w-]+-v\d+", "MTL-NAME-vN"),
+    "entry_point": (r"[\w.]+:\w+", "module:class"),
+    "vector_entry_point": (r"[\w.]+:\w+", "module:class"),
+    "title": (r".*\S.*", "a text in one line"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,13 +56,35 @@ class Preset:
 
 @cache
 def presets() -> dict[str, Preset]:
-    """All presets by id."""
-    found = {}
-    for file in sorted(files("mtlgym.envs_config").iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".toml"):
-            preset = Preset(**tomllib.loads(file.read_text(encoding="utf-8")))
-            found[preset.id] = preset
-    return found
+    """All presets by id.
+
+    Raises:
+        ValueError: for a file that is no preset; names it.
+    """
+    paths = sorted(files("mtlgym.envs_config").iterdir(), key=lambda path: path.name)
+    found = [read(path) for path in paths if path.name.endswith(".toml")]
+    return {each.id: each for each in found}
+
+
+def read(path: Traversable) -> Preset:
+    """The preset in a file; its options are checked when the environment is made.
+
+    Raises:
+        ValueError: for what is not understood; names the file.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        known = {each.name: each for each in fields(Preset)}
+        for key, value in content.items():
+            if key not in known:
+                raise ValueError(unknown(key, known, "key"))
+            _check(key, value)
+        for name, each in known.items():
+            if name not in content and each.default is each.default_factory is MISSING:
+                raise ValueError(f"`{name}` is missing")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    return Preset(**content)
 
 
 def preset(id: str) -> Preset:
@@ -72,3 +106,19 @@ def register_all() -> None:
                 vector_entry_point=each.vector_entry_point,
                 kwargs=each.options,
             )
+
+
+def _check(key: str, value: Any) -> None:
+    """Refuse what the key cannot be."""
+    if key in FORMS:
+        pattern, told = FORMS[key]
+        if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(f"`{key}` must be {told}, not {value!r}")
+    elif not isinstance(value, Mapping):
+        raise ValueError(f"`{key}` must be a table, not {value!r}")
+    elif key == "published":
+        for agent, figures in value.items():
+            if not isinstance(figures, Mapping):
+                raise ValueError(f"`published.{agent}` must be a table, not {figures!r}")
+            for figure, number in figures.items():
+                checks.real(f"published.{agent}.{figure}", number)

@@ -12,7 +12,8 @@ import pytest
 from mtlgym.agents import OffPolicyLog
 from mtlgym.agents.logged_decisions import read
 from mtlgym.bench import bandit_report, bandit_runs, jsonl
-from mtlgym.bench.bench import bench_table, waves
+from mtlgym.bench.backends import waves
+from mtlgym.bench.bench import bench_table
 from mtlgym.bench.cell import DECISIONS, LOG, Cell
 from mtlgym.bench.figures import figure, figures
 from mtlgym.bench.plan import plan
@@ -120,12 +121,13 @@ def test_a_policy_learns_from_the_decisions_of_another_row(tmp_path):
 
 def test_a_row_without_its_log_says_which_file_it_wants(tmp_path):
     cell = plan(table("glue-table1"), "embedded", TEXTS).cells(["Counterfactual"], [0])[0]
-    with pytest.raises(FileNotFoundError, match=r"Random.seed-0.settings\.json.*run 'Random'"):
+    wanted = "cells has no finished run of 'Random' from seed 0: run 'Random' first"
+    with pytest.raises(FileNotFoundError, match=wanted):
         Run(cell, cell.folder(tmp_path))
     first = plan(table("glue-table1"), "embedded", TEXTS | {"lr": 0.1}).cells(["Random"], [0])[0]
     with pytest.raises(Stopped):
         run_cell(first, first.folder(tmp_path), stop_at(3))
-    with pytest.raises(FileNotFoundError, match=r"Random.seed-0.result\.json"):
+    with pytest.raises(FileNotFoundError, match=wanted):
         Run(cell, cell.folder(tmp_path))
     run_cell(first, first.folder(tmp_path))
     with pytest.raises(ValueError, match=r"another protocol .*lr: 0\.1 there, 0\.0005 here"):
@@ -276,3 +278,12 @@ def test_a_policy_that_could_not_improve_says_so(tmp_path):
     with pytest.warns(UserWarning, match="did not make all its improvements"):
         result = run_cell(cell, tmp_path)
     assert result["improvements"] == 0
+
+
+def test_a_bandit_s_result_adds_up_what_was_gained(tmp_path):
+    cell = Cell("MTL-Bandit-v0", "exp3s", 0, {"steps": 30})
+    with pytest.raises(Stopped):
+        run_cell(cell, tmp_path, stop_at(17), checkpoint_every=10)
+    result = run_cell(cell, tmp_path, checkpoint_every=10)
+    rewards = [row["reward"] for row in jsonl.read(tmp_path / LOG)]
+    assert result["gained"] == pytest.approx(sum(rewards))  # its reward is the gain

@@ -2,9 +2,11 @@
 
 import json
 
+from mtlgym import sealed
 from mtlgym.bench import report
 from mtlgym.bench.bench import bench, bench_table
 from mtlgym.bench.cell import LOG, RESULT, SETTINGS, Cell
+from mtlgym.bench.execution import Execution
 from mtlgym.bench.plan import plan
 from mtlgym.bench.run import run_cell
 from mtlgym.bench.summary import summarise
@@ -90,14 +92,14 @@ def test_times_are_relative_to_the_row_of_equal_weights_with_no_option_of_its_ow
     assert all("T" not in row.figures for row in rows)
 
 
-def test_without_a_label_cells_are_what_they_were(tmp_path):
+def test_without_a_label_cells_say_nothing_of_tables(tmp_path):
     cell = Cell("MTL-QM9-Mini-v0", "dwa:window=2+si", 3, MOLECULES)
-    folder = tmp_path / "MTL-QM9-Mini-v0" / "dwa-window=2-si" / "seed-3"
-    assert cell.folder(tmp_path) == folder
+    folder = cell.folder(tmp_path)
+    assert folder.parent == tmp_path / "MTL-QM9-Mini-v0" / "cells"
     assert list(cell.to_dict()) == ["env", "agent", "seed", "options"]
     found = run_cell(cell, folder)
     assert not {"label", "stand_in_for"} & set(found)
-    assert not {"label", "stand_in_for"} & set(json.loads((folder / SETTINGS).read_text()))
+    assert not {"label", "stand_in_for"} & set(sealed.read(folder / SETTINGS)["settings"])
     assert Cell.of(found) == cell
     rows = summarise([found])
     assert report.markdown(rows, [found]).splitlines()[2].startswith("| agent |")
@@ -143,8 +145,8 @@ def test_a_table_that_was_cut_short_goes_on(tmp_path, monkeypatch):
             run_cell(cell, cell.folder(tmp_path), stop, checkpoint_every=2)
         except KeyboardInterrupt:
             assert not (cell.folder(tmp_path) / RESULT).exists()
-    resumed = bench_table(chosen, cells, tmp_path, checkpoint_every=2)
-    whole = bench_table(chosen, cells, tmp_path / "whole", checkpoint_every=2)
+    resumed = bench_table(chosen, cells, tmp_path, Execution(checkpoint_every=2))
+    whole = bench_table(chosen, cells, tmp_path / "whole", Execution(checkpoint_every=2))
     for each in (*resumed, *whole):
         del each["seconds"]
     assert resumed == whole

@@ -21,6 +21,9 @@ REFUSED = {
         np.array([True, False, True]),
         None,
         {},
+        [[0.0], [0.0, 1.0], [0.0]],
+        torch.zeros(3, requires_grad=True),
+        torch.zeros(3, dtype=torch.bfloat16),
     ],
     "weights": [
         np.array([1.0, -1e-9, 1.0]),
@@ -29,8 +32,10 @@ REFUSED = {
         np.zeros(4),
         np.zeros(3, complex),
         "one",
+        [[1.0], [1.0, 1.0], 1.0],
+        torch.ones(3, requires_grad=True),
     ],
-    "tasks": [-1, 3, 1.0, True, np.array([1]), None, "1", np.float32(1), np.nan],
+    "tasks": [-1, 3, 1.0, True, np.array([1]), None, "1", np.float32(1), np.nan, [[0], [0, 1]]],
 }
 
 

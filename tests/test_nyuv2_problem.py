@@ -397,7 +397,6 @@ def test_real_images_too_small_for_the_network_are_named(tmp_path, monkeypatch):
         build("nyuv2", {"data": "real", "filters": [4, 6, 6]})
 
 
-@pytest.mark.slow
 def test_a_step_at_the_published_size_has_finite_gradients():
     problem = build("nyuv2", {"data": "embedded"})
     sizes = {name: split.sizes for name, split in problem.splits.items()}

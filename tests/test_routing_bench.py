@@ -14,7 +14,8 @@ from gymnasium.vector import AutoresetMode
 from mtlgym import agents
 from mtlgym.bench import jsonl, routing_plots
 from mtlgym.bench.bench import bench_table
-from mtlgym.bench.cell import CHECKPOINT, LOG, RESULT, Cell
+from mtlgym.bench.cell import LOG, RESULT, Cell
+from mtlgym.bench.checkpoints import CHECKPOINT
 from mtlgym.bench.making import ROUTERS, make
 from mtlgym.bench.plan import plan
 from mtlgym.bench.run import run_cell

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import stable_baselines3.common.env_checker
 import torch
+from faults import Fault, image_problem
 from gymnasium.utils.env_checker import check_env
 from toy_images import SMALL, problem, tasks
 
 from mtlgym.datasets.image_tasks import ImageData, ImageTasks
-from mtlgym.envs.routing import RoutingEnv
+from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
 from mtlgym.models.architectures import ARCHITECTURES
 
 DEPTH, TASKS, ROWS = 3, 3, 4
@@ -209,7 +210,10 @@ def test_a_recursive_route_may_use_a_block_again_but_no_hidden_one_to_classify()
     assert env.step(2)[2]
 
 
-@pytest.mark.parametrize("action", [-1, TASKS, 1.0, True, None, "0"])
+NO_DATA = torch.zeros((), dtype=torch.int64, device="meta")
+
+
+@pytest.mark.parametrize("action", [-1, TASKS, 1.0, True, None, "0", [[0], [0, 1]], NO_DATA])
 def test_an_action_that_is_no_block_is_refused_and_changes_nothing(action):
     env = make()
     env.reset(seed=0)
@@ -235,6 +239,9 @@ def test_an_action_that_is_no_block_is_refused_and_changes_nothing(action):
         ({"scheduler": "plateau"}, "scheduler"),
         ({"learning_rate": 1e-3}, "learning_rate"),
         ({"render_mode": "human"}, "`render_mode`"),
+        ({"lr": 1e300}, "`lr` must be at most"),
+        ({"weight_decay": 1e300}, "`weight_decay` must be at most"),
+        ({"epochs": 10**400, "scheduler": "linear"}, "`epochs` must be at most"),
     ],
 )
 def test_options_that_make_no_environment_are_refused(options, text):
@@ -311,6 +318,47 @@ def test_a_broken_network_ends_in_finite_rewards_and_names_the_tasks():
     info = env.step(0)[-1]
     assert "task" in info["failure"] and not env.is_open
     assert all(torch.isfinite(p).all() for p in env.router.training.model.parameters())
+
+
+def buffers(env):
+    return {name: b.clone() for name, b in env.router.training.model.named_buffers()}
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("form", [RoutingEnv, RoutingVectorEnv])
+def test_what_a_failed_minibatch_did_to_running_statistics_is_undone(form, saved):
+    def made(fault):
+        size = {"batch_size": ROWS} if form is RoutingEnv else {"num_envs": ROWS}
+        return form(image_problem(fault), **size, **SMALL)
+
+    def minibatch(env):
+        start = env.router.training.updates
+        while env.router.training.updates == start:
+            try:
+                info = env.step(np.zeros(ROWS, np.int64) if form is RoutingVectorEnv else 0)[-1]
+            except gym.error.ResetNeeded:
+                env.reset()
+        return info
+
+    fault = Fault("data")
+    env = made(fault)
+    env.reset(seed=0)
+    minibatch(env)
+    before, parameters_before = buffers(env), parameters(env)
+    fault.on = True
+    env.reset()  # which draws the images
+    assert any(not value.isfinite().all() for value in buffers(env).values())
+    if saved:
+        state, env = env.state_dict(), made(fault)
+        env.load_state_dict(state)
+    assert "loss of" in minibatch(env)["failure"]
+    assert before and equal(before, buffers(env)) and equal(parameters_before, parameters(env))
+    fault.on = False
+    env.reset()
+    assert minibatch(env)["failure"] == "" and env.is_open
+    after = parameters(env)
+    assert not equal(before, after) and all(value.isfinite().all() for value in after.values())
+    assert np.isfinite(env.examine("test").losses).all()
 
 
 def test_evaluation_changes_nothing_and_knows_each_task():

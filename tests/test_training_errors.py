@@ -1,6 +1,9 @@
 import gymnasium as gym
+import jaxtyping
 import numpy as np
 import pytest
+import torch
+from faults import Fault, strike, training_problem
 from toy import LAYOUTS, make
 
 from mtlgym.envs.training import TrainingEnv
@@ -56,11 +59,66 @@ def test_a_refused_action_changes_nothing(options):
         ({"failure_reward": float("inf")}, "`failure_reward`"),
         ({"render_mode": "human"}, "`render_mode`"),
         ({"epoch": 3}, "Did you mean 'epochs'"),
+        ({"lr": 1e300}, "`lr` must be at most 1e\\+30"),
+        ({"weight_decay": 1e300}, "`weight_decay` must be at most"),
+        ({"scale": 1e300}, "`scale` must be at most"),
+        ({"max_norm": 1e300}, "`max_norm` must be at most"),
+        ({"failure_reward": -1e300}, "`failure_reward` .* of at least"),
+        ({"steps": 10**400, "scheduler": "linear"}, "`steps` must be at most"),
+        ({"epochs": 10**400, "scheduler": "linear"}, "`epochs` must be at most"),
+        ({"batch_size": 2**24}, "`batch_size` must be at most"),
     ],
 )
 def test_a_wrong_option_is_named_with_what_is_allowed(options, message):
     with pytest.raises(ValueError, match=message):
         make(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"interface": np.zeros(2)}, "unknown interface array.*Known: tasks, weights"),
+        ({"actions": np.zeros(2)}, "unknown actions array.*Known: logits, weights"),
+        ({"transform": np.zeros(2)}, "unknown transform array.*Known: log, none"),
+        ({"head_weighting": np.zeros(2)}, "unknown `head_weighting` array.*Known: unit, weighted"),
+        ({"precision": np.zeros(2)}, "unknown `precision` array.*Known: bfloat16, float32"),
+        ({"render_mode": np.zeros(2)}, "`render_mode` must be None or one of .*not array"),
+        ({"device": None}, "`device` must name a device.*not None"),
+        ({"device": 10**30}, "`device` must name a device.*not 10000"),
+        ({"device": np.zeros(2), "distributed": True}, "`device` must name a device.*not array"),
+    ],
+)
+def test_an_option_of_a_wrong_type_is_named_where_no_annotation_is_checked(
+    options, message, monkeypatch
+):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match=message):
+        make(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"fused": True}, {"aggregator": "mgda"}, {"interface": "tasks", "sources": 3}]
+)
+@pytest.mark.parametrize("kind", ["data", "loss"])
+def test_what_a_failed_batch_did_to_running_statistics_is_undone(options, kind):
+    fault = Fault(kind)
+    sources, settings = options.get("sources", 1), {**options}
+    settings.pop("sources", None)
+    env = TrainingEnv(training_problem(fault, sources), epochs=9, batch_size=10, **settings)
+    env.reset(seed=0)
+    action = 1 if "interface" in options else np.zeros(3)
+    env.step(action)
+    strike(fault, env.problem, env.episode.learner.model)
+    terminated = False
+    while not terminated:
+        before = {name: b.clone() for name, b in env.episode.learner.model.named_buffers()}
+        _, _, terminated, _, info = env.step(action)
+    assert "loss of" in info["failure"]
+    after = dict(env.episode.learner.model.named_buffers())
+    assert after
+    assert all(value.isfinite().all() for value in after.values())
+    assert np.isfinite(list(env.evaluate("test").values())).all()
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_an_unknown_problem_gets_a_suggestion():
@@ -100,7 +158,7 @@ def test_a_reset_that_fails_leaves_the_episode_before(monkeypatch):
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mtlgym.envs.training.Episode", fail)
+        patch.setattr("mtlgym.envs.training_run.Episode", fail)
         with pytest.raises(RuntimeError, match="no memory"):
             one.reset()
     action = np.zeros(3)

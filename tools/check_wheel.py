@@ -8,13 +8,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PROBE = """
-import pathlib, sys, gymnasium, mtlgym, mtlgym.agents, mtlgym.envs_config
+import importlib.resources, pathlib, sys
+import gymnasium, mtlgym, mtlgym.agents, mtlgym.envs_config
 place = pathlib.Path(sys.argv[1])
 for module in (mtlgym, mtlgym.agents, mtlgym.envs_config):
     assert place in pathlib.Path(module.__file__).parents, module.__file__
 from mtlgym.bench.table_files import tables
 from mtlgym.bench.figures import figures
 assert tables() and figures()
+for name in ("page.css", "page.jinja", "page.js"):
+    assert importlib.resources.files("mtlgym.bench.page").joinpath(name).is_file(), name
 IDS = "Bandit Emoji Emoji-Routing Fashion-Routing QM9-Mini Rooms TextMix"
 for id in (f"MTL-{name}-v0" for name in IDS.split()):
     env = gymnasium.make(id)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from mtlgym import __version__
+from mtlgym import __version__, sealed
 from mtlgym.bench import plots
 from mtlgym.bench.bandit_runs import Course
-from mtlgym.bench.cell import SETTINGS, read_json
+from mtlgym.bench.cell import SETTINGS
 from mtlgym.bench.figures import FigurePreset
 from mtlgym.files import write_atomically
 
@@ -146,7 +146,7 @@ def check_folder(wanted: Mapping[str, Any], folder: Path) -> None:
         ValueError: if it holds others; says which.
     """
     path = folder / SETTINGS
-    found = read_json(path) if path.exists() else wanted
+    found = sealed.read(path) if path.exists() else wanted
     differing = sorted(key for key in wanted if found.get(key) != wanted[key])
     if differing:
         what = f"{folder} holds another run (of other {', '.join(differing)})"
@@ -162,7 +162,7 @@ def write(
 ) -> None:
     """Write settings, results, tables and plots."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / SETTINGS, json.dumps(known, indent=1).encode())
+    sealed.write(folder / SETTINGS, known)
     rows = "".join(json.dumps(row) + "\n" for row in results(figure, courses, known["seeds"]))
     write_atomically(folder / "results.jsonl", rows.encode())
     write_atomically(folder / "table.md", markdown(figure, courses).encode())

@@ -1,28 +1,24 @@
 """Many cells, and the files that show what came of them."""
 
 import json
-import multiprocessing
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from tqdm import tqdm
-
-from mtlgym import checks
 from mtlgym.bench import pictures, report
-from mtlgym.bench.cell import ROWS, Cell
+from mtlgym.bench.backends import run_cells
+from mtlgym.bench.cell import Cell
+from mtlgym.bench.execution import PLAIN, Execution
+from mtlgym.bench.finished import read_results
 from mtlgym.bench.making import make
 from mtlgym.bench.plan import Plan
-from mtlgym.bench.run import CHECKPOINT_EVERY, Run, run_cell
-from mtlgym.bench.summary import read_results, summarise
+from mtlgym.bench.summary import summarise
 from mtlgym.bench.tables import TablePreset
+from mtlgym.bench.tuned import cells as tuned_cells
 from mtlgym.files import write_atomically
 
 RESULTS = "results.jsonl"
-
-Place = tuple[Cell, Path]  # a cell and its folder
 
 
 def bench(
@@ -31,12 +27,13 @@ def bench(
     seeds: Sequence[int],
     out: Path,
     options: Mapping[str, Any],
-    checkpoint_every: int = CHECKPOINT_EVERY,
-    jobs: int = 1,
+    how: Execution = PLAIN,
+    tuned: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Run every agent from every seed; give the results of all finished cells of these options.
 
-    Finished cells are not run again.
+    Finished cells are not run again. With `tuned`, a file of `mtlgym tune`, the agents run as they
+    were tuned, all that were if `specs` names none, with the options that they were tuned with.
 
     Raises:
         ValueError: for an unknown id, agent or option, before anything is run.
@@ -44,21 +41,34 @@ def bench(
     """
     # A seed at a time, so that a bench that is cut short compares all agents.
     cells = [Cell(env, spec, seed, dict(options)) for seed in seeds for spec in specs]
+    if tuned is not None:
+        cells = tuned_cells(tuned, env, specs, seeds)
     if not cells:
         raise ValueError("`agents` and `seeds` must each name at least one")
-    check_and_run(cells, out, checkpoint_every, jobs)
+    check_and_run(cells, out, how)
     mine = json.loads(json.dumps(dict(options)))
-    results = [result for result in read_results(out / env) if result["options"] == mine]
-    write_files(results, out, out / env)
+    wanted = json.loads(json.dumps([dict(cell.tuned) for cell in cells]))
+    results = [
+        result
+        for result in read_results(out, env)
+        if not {"label", "policy"} & set(result)
+        and result.get("tuned", {}) in wanted
+        and (tuned or result["options"] == mine)
+    ]
+    write_files(results, out, folder_of(out, env, tuned))
     return results
+
+
+def folder_of(out: Path, env: str, tuned: Path | None) -> Path:
+    """Where tables and plots of the environment's runs are; those of tuned agents are apart."""
+    return out / env if tuned is None else out / env / "tuned"
 
 
 def bench_table(
     plan: Plan,
     cells: Sequence[Cell],
     out: Path,
-    checkpoint_every: int = CHECKPOINT_EVERY,
-    jobs: int = 1,
+    how: Execution = PLAIN,
 ) -> list[dict[str, Any]]:
     """Run cells of a table preset; give the results of all its finished cells.
 
@@ -69,63 +79,21 @@ def bench_table(
         ValueError: for an unknown option, before anything is run.
         OSError: if the folder cannot be written.
     """
-    check_and_run(cells, out, checkpoint_every, jobs)
-    results = plan.of(read_results(out / plan.env / ROWS))
+    check_and_run(cells, out, how)
+    results = plan.of(read_results(out, plan.env))
     write_files(results, out, plan.folder(out), plan.table)
     return results
 
 
-def check_and_run(cells: Sequence[Cell], out: Path, checkpoint_every: int, jobs: int) -> None:
-    """Run the cells in their folders, once one of each kind has been made."""
-    for cell in {cell.name: cell for cell in cells}.values():
-        make(cell)[0].close()
-    run_cells([(cell, cell.folder(out)) for cell in cells], checkpoint_every, jobs)
-
-
-def run_cells(places: Sequence[Place], checkpoint_every: int, jobs: int) -> list[dict[str, Any]]:
-    """The cells' results in order; with more than one job, in worker processes of one thread."""
-    checks.integer("jobs", jobs, least=1)
-    if jobs == 1:
-        order = [index for wave in waves(places) for index in wave]
-        found = {index: with_progress(*places[index], checkpoint_every) for index in order}
-        return [found[index] for index in range(len(places))]
-    spawn = multiprocessing.get_context("spawn")
-    results: dict[int, dict[str, Any]] = {}
-    with ProcessPoolExecutor(jobs, spawn, torch.set_num_threads, (1,)) as pool:
+def check_and_run(cells: Sequence[Cell], out: Path, how: Execution) -> list[dict[str, Any]]:
+    """Run the cells in their folders, once one of each kind has been made; give their results."""
+    kinds = {repr(replace(cell, seed=0)): cell for cell in cells}
+    for cell in kinds.values():
         try:
-            for wave in waves(places):
-                futures = {
-                    pool.submit(run_cell, *places[index], checkpoint_every=checkpoint_every): index
-                    for index in wave
-                }
-                done = as_completed(futures)
-                for future in tqdm(done, total=len(futures), unit="run", dynamic_ncols=True):
-                    results[futures[future]] = future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # else the others are still run
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-    return [results[index] for index in range(len(places))]
-
-
-def waves(places: Sequence[Place]) -> list[list[int]]:
-    """Which places are run first and which, as they learn from the decisions of those, after."""
-    labels = {cell.label for cell, _ in places}
-    late = [cell.log_of != "" and cell.log_of in labels for cell, _ in places]
-    return [[index for index, waits in enumerate(late) if waits == wave] for wave in (False, True)]
-
-
-def with_progress(cell: Cell, folder: Path, checkpoint_every: int) -> dict[str, Any]:
-    """Run the cell with a progress bar on standard error."""
-    with tqdm(desc=f"{cell.name}, seed {cell.seed}", unit="step", dynamic_ncols=True) as bar:
-
-        def show(run: Run) -> None:
-            bar.total = run.budget
-            bar.set_postfix_str(run.describe(), refresh=False)
-            bar.update(run.step - bar.n)
-
-        return run_cell(cell, folder, show, checkpoint_every=checkpoint_every)
+            make(cell)[0].close()
+        except ValueError as error:
+            raise ValueError(f"{cell.name} in {cell.env}: {error}") from error
+    return run_cells([(cell, cell.folder(out)) for cell in cells], how)
 
 
 def write_files(

@@ -1,24 +1,27 @@
 """A cell: one training of one environment by one agent from one seed."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mtlgym import __version__
-from mtlgym.files import write_atomically
+from mtlgym import __version__, sealed
+from mtlgym.bench.versions import versions
 from mtlgym.presets import preset
 
-CHECKPOINT, DECISIONS, LOG, RESULT, SETTINGS = (
-    "checkpoint.mtlgym",
+AGENT, DECISIONS, LOCK, LOG, RESULT, SETTINGS = (
+    "agent",
     "decisions.log",
+    "lock",
     "progress.jsonl",
     "result.json",
     "settings.json",
 )
-OF_TABLES = ("label", "stand_in_for", "log_of")
-ROWS = "rows"  # a folder of its own: labels such as UW differ from agents by capitals alone
+CELLS = "cells"  # the folder of an environment's cells
+DIGITS = 16  # of a cell's digest, in its folder's name
+SPLITS = ("test", "val")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class Cell:
         stand_in_for: id of the environment that `env` stands in for, empty for none.
         log_of: label of the row whose decisions, from the same seed, the agent is fitted on before
             it starts; empty for none.
+        tuned: how the settings were chosen, if they were: `agent`, the spec before; `settings`,
+            their values; `trials`, how many were compared; `by`, on what.
+        split: what the finished model is measured on: `test`, or `val` for runs that settings are
+            chosen by, which never read the test split.
+        policy: of a kept agent that decides and learns nothing: `path`, `sha256` and whether to
+            `trust` it; `agent` is its spec then. Empty for a new agent.
     """
 
     env: str
@@ -43,6 +52,14 @@ class Cell:
     label: str = ""
     stand_in_for: str = ""
     log_of: str = ""
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    split: str = SPLITS[0]
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse another split."""
+        if self.split not in SPLITS:
+            raise ValueError(f"`split` must be one of {SPLITS}, not {self.split!r}")
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> "Cell":
@@ -52,21 +69,28 @@ class Cell:
     @property
     def name(self) -> str:
         """What tells it from the other cells of its environment and seed."""
+        if self.tuned:
+            return f"{self.tuned['agent']} (tuned)"
+        if self.policy:
+            return f"{self.agent} (kept)"
         return self.label or self.agent
 
     def folder(self, out: Path) -> Path:
-        """Where the cell's files are in a folder of many cells."""
-        rows = (ROWS,) if self.label else ()
-        return out.joinpath(self.env, *rows, folder_name(self.name), f"seed-{self.seed}")
+        """Where the cell's files are in a folder of many cells: named by all that decides it."""
+        return out / self.env / CELLS / sealed.digest(self.describe())[:DIGITS]
 
     def to_dict(self) -> dict[str, Any]:
-        """Its fields, but for those on published tables where there are none."""
-        return {k: v for k, v in asdict(self).items() if v or k not in OF_TABLES}
+        """Its first four fields, and the others where they are not empty or the default."""
+        bare = asdict(Cell(self.env, self.agent, self.seed))
+        said = ("env", "agent", "seed", "options")
+        return {k: v for k, v in asdict(self).items() if k in said or v != bare[k]}
 
     def describe(self) -> dict[str, Any]:
         """All that decides the result: the preset's options too, and the version."""
         options = preset(self.env).options | dict(self.options)
         whole = {**self.to_dict(), "options": options, "version": __version__}
+        if self.policy:  # wherever it lies
+            whole["policy"] = self.policy["sha256"]
         return json.loads(json.dumps(whole))
 
 
@@ -75,51 +99,64 @@ def folder_name(text: str) -> str:
     return "".join(c if c.isalnum() or c in "-_.=" else "-" for c in text)
 
 
-def open_folder(cell: Cell, folder: Path) -> None:
-    """Make the cell's folder, or see that the one that is there is this cell's.
+def open_folder(cell: Cell, folder: Path, data: Mapping[str, str]) -> None:
+    """Make the cell's folder, or see that the one that is there is of this cell and these data.
+
+    Args:
+        cell: what is run.
+        folder: where.
+        data: `kind` and `sha256` of what it is run on.
 
     Raises:
-        ValueError: if the folder holds a cell of other settings; says which.
+        ValueError: if the folder holds a cell of other settings or data; says which.
         OSError: if it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if not _is_of(cell, folder):
-        write_atomically(folder / SETTINGS, json.dumps(cell.describe(), indent=1).encode())
+    found = _settings_of(cell, folder)
+    if found is None:
+        content = {"settings": cell.describe(), "versions": versions(), "data": dict(data)}
+        sealed.write(folder / SETTINGS, content)
+    elif found["data"] != dict(data):
+        raise ValueError(
+            f"{folder} holds a run on other data: {found['data']} there, {dict(data)} here; "
+            "name another folder or delete it"
+        )
+    elif found["versions"] != versions():
+        changed = sorted(k for k, v in versions().items() if found["versions"].get(k) != v)
+        told = ", ".join(f"{k} {found['versions'].get(k)} there" for k in changed)
+        warnings.warn(f"{folder} was begun by other versions: {told}", UserWarning, stacklevel=2)
 
 
 def read_result(cell: Cell, folder: Path) -> dict[str, Any] | None:
-    """The finished cell's result, None if it is not finished.
+    """The finished cell's result, None if it is not finished, or has to be measured again.
+
+    A result that is damaged is named in a warning.
 
     Raises:
         ValueError: if the folder holds a cell of other settings; says which.
     """
-    path = folder / RESULT
-    return read_json(path) if _is_of(cell, folder) and path.exists() else None
+    if _settings_of(cell, folder) is None or not (folder / RESULT).exists():
+        return None
+    try:
+        return sealed.read(folder / RESULT)
+    except ValueError as error:
+        warnings.warn(f"{error}; it is made again", UserWarning, stacklevel=2)
+        return None
 
 
-def _is_of(cell: Cell, folder: Path) -> bool:
-    """Whether the folder is the cell's already, not just free."""
+def _settings_of(cell: Cell, folder: Path) -> dict[str, Any] | None:
+    """What the folder's settings say, if they are there and whole; a damaged file is named."""
     path = folder / SETTINGS
     if not path.exists():
-        return False
-    found, wanted = read_json(path), cell.describe()
+        return None
+    try:
+        content = sealed.read(path)
+    except ValueError as error:
+        warnings.warn(f"{error}; it is made again", UserWarning, stacklevel=2)
+        return None
+    found, wanted = content["settings"], cell.describe()
     if found != wanted:
         differing = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
         told = "; ".join(f"{k}: {found.get(k)!r} there, {wanted.get(k)!r} here" for k in differing)
         raise ValueError(f"{folder} holds another run ({told}); name another folder or delete it")
-    return True
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in the file.
-
-    Raises:
-        ValueError: if the file is damaged; names it.
-    """
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: not JSON ({error}); delete it") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: not a JSON object; delete it")
     return content

@@ -9,12 +9,14 @@ from rich.progress import track
 from rich.table import Table
 
 from mtlgym.bench.cell import Cell
+from mtlgym.bench.execution import PLAIN, Execution, Flat
 from mtlgym.bench.figures import figure as figure_of
 from mtlgym.bench.figures import figures
 from mtlgym.bench.options import Options, parse_options
 from mtlgym.bench.plan import Plan, plan
 from mtlgym.bench.table_files import table, tables
 from mtlgym.bench.tables import TablePreset
+from mtlgym.files import write_atomically
 from mtlgym.lookup import lookup
 
 AGENTS = ("equal", "rlw", "uw", "igbv1", "igbv2")
@@ -32,8 +34,8 @@ def bench(
     out: Path = Path("runs"),
     options: Options = (),
     stl: bool = False,
-    checkpoint_every: int = 500,
-    jobs: int = 1,
+    tuned: Path | None = None,
+    how: Flat = PLAIN,
 ) -> int:
     """Train by several agents, or as a published table does; write results, tables and plots.
 
@@ -52,8 +54,8 @@ def bench(
         out: folder for everything.
         options: options of the environment.
         stl: train each task alone in place of the agents, and print the figures as a baseline.
-        checkpoint_every: steps from one checkpoint to the next.
-        jobs: runs at the same time, in processes of one thread each; T is then less exact.
+        tuned: a file of `mtlgym tune`: agents run as they were tuned, all of them without `agents`.
+        how: how the runs are carried out.
     """
     import torch
 
@@ -62,27 +64,26 @@ def bench(
         raise ValueError("one of `--env` and `--preset` must be given, and not both")
     given = parse_options(options)
     if preset is not None:
-        if stl or agents != AGENTS:
-            raise ValueError("`--stl` and `--agents` go with `--env`; a preset has `--rows`")
-        names = presets_of(preset)
-        drawn = [name for name in names if name in figures()]
-        if drawn and (data != "auto" or jobs != 1):
-            raise ValueError("`--data` and `--jobs` do not go with a figure of bandits")
-        plans = [plan(table(name), data, given) for name in names if name in tables()]
-        runs = [(each, each.cells(rows, seeds)) for each in plans]
-        codes = [_table(each, cells, out, checkpoint_every, jobs) for each, cells in runs]
-        codes += [_figure(name, rows, seeds, out, dict(given)) for name in drawn]
-        return max(codes)
+        if stl or tuned or agents != AGENTS:
+            raise ValueError(
+                "`--stl`, `--tuned` and `--agents` go with `--env`; a preset has `--rows`"
+            )
+        return _presets(presets_of(preset), rows, data, seeds, out, given, how)
     assert env is not None
     if rows or data != "auto":
         raise ValueError("`--rows` and `--data` go with `--preset`; with `--env`, `--set data=...`")
     seeds = seeds or (0,)
     if stl:
-        return _single_task(env, seeds, out, options, checkpoint_every, jobs)
+        return _single_task(env, seeds, out, options, how)
     from mtlgym.bench.bench import bench as run_all
+    from mtlgym.bench.bench import folder_of
 
-    results = run_all(env, agents, seeds, out, given, checkpoint_every, jobs)
-    return _tell(results, out / env)
+    if tuned is not None:
+        if given:
+            raise ValueError("`--set` does not go with `--tuned`, whose file has the options")
+        agents = () if agents == AGENTS else agents
+    results = run_all(env, agents, seeds, out, given, how, tuned)
+    return _tell(results, folder_of(out, env, tuned))
 
 
 def presets_of(name: str) -> list[str]:
@@ -99,12 +100,32 @@ def presets_of(name: str) -> list[str]:
     return parts
 
 
-def _table(chosen: Plan, cells: Sequence[Cell], out: Path, checkpoint_every: int, jobs: int) -> int:
+def _presets(
+    names: Sequence[str],
+    rows: Sequence[str],
+    data: str,
+    seeds: Sequence[int],
+    out: Path,
+    options: dict[str, Any],
+    how: Execution,
+) -> int:
+    """Run the presets of these names, tables and figures."""
+    drawn = [name for name in names if name in figures()]
+    if drawn and (data != "auto" or how != PLAIN):
+        raise ValueError("`--data`, `--jobs` and the like do not go with a figure of bandits")
+    plans = [plan(table(name), data, options) for name in names if name in tables()]
+    runs = [(each, each.cells(rows, seeds)) for each in plans]
+    codes = [_table(each, cells, out, how) for each, cells in runs]
+    codes += [_figure(name, rows, seeds, out, dict(options)) for name in drawn]
+    return max(codes)
+
+
+def _table(chosen: Plan, cells: Sequence[Cell], out: Path, how: Execution) -> int:
     """Run cells of a table preset, and say first on which data."""
     from mtlgym.bench.bench import bench_table
 
     console.print(chosen.describe(), soft_wrap=True, style=None if chosen.real else "yellow")
-    results = bench_table(chosen, cells, out, checkpoint_every, jobs)
+    results = bench_table(chosen, cells, out, how)
     return _tell(results, chosen.folder(out), chosen.table)
 
 
@@ -147,15 +168,15 @@ def _tell(
 
 
 def _single_task(
-    env: str, seeds: Sequence[int], out: Path, options: Sequence[str], every: int, jobs: int
+    env: str, seeds: Sequence[int], out: Path, options: Sequence[str], how: Execution
 ) -> int:
     """Train each task alone; print and write the figures as a baseline."""
     from mtlgym.bench import stl
 
-    values = stl.single_task(env, seeds, out, parse_options(options), every, jobs)
+    values = stl.single_task(env, seeds, out, parse_options(options), how)
     command = f"mtlgym bench --env {env} --stl --seeds {' '.join(map(str, seeds))}"
     command += f" --set {' '.join(options)}" if options else ""
     text = stl.to_toml(values, command)
-    (out / env / "stl.toml").write_text(text, encoding="utf-8")
+    write_atomically(out / stl.STL / env / "stl.toml", text.encode())
     console.print(text, soft_wrap=True)
     return 0

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from mtlgym import __version__
 from mtlgym.agents import OffPolicyLog
-from mtlgym.bench.cell import DECISIONS, RESULT, SETTINGS, Cell, folder_name, read_json
+from mtlgym.bench.cell import DECISIONS, Cell
+from mtlgym.bench.finished import in_cells
 
 FLUSH_EVERY = 100  # decisions; a run that was killed goes on from a checkpoint, before them
 
@@ -58,7 +60,8 @@ class DecisionLog:
         if self._log is None:
             return {}
         found = self._log.decisions()
-        shares = np.bincount(found.actions[-steps:], minlength=found.arms) / steps
+        last = found.actions[-steps:]  # one less than that after a step that broke down
+        shares = np.bincount(last, minlength=found.arms) / len(last)
         made = getattr(self._agent, "improvements", None)
         return {
             "chosen": shares.tolist(),
@@ -83,13 +86,25 @@ def prepare(cell: Cell, folder: Path, agent: Any) -> None:
         return
     if not hasattr(agent, "fit"):
         raise ValueError(f"`log_of` needs an agent with `fit`, as counterfactual, not {cell.agent}")
-    source = folder.parents[1] / folder_name(cell.log_of) / folder.name
-    for name in (SETTINGS, RESULT):
-        if not (source / name).exists():
-            raise FileNotFoundError(f"{source / name} is not there: run {cell.log_of!r} first")
-    there, here = read_json(source / SETTINGS)["options"], cell.describe()["options"]
-    differing = sorted(k for k in {*there, *here} - {"reward"} if there.get(k) != here.get(k))
-    if differing:
+    agent.fit(_source(cell, folder) / DECISIONS)
+
+
+def _source(cell: Cell, folder: Path) -> Path:
+    """The finished cell beside this one that it learns from."""
+    here, refused = cell.describe()["options"], ""
+    for run in in_cells(folder.parent):
+        other = Cell.of(run.result)
+        if (other.label, other.seed, run.version) != (cell.log_of, cell.seed, __version__):
+            continue
+        there = other.describe()["options"]
+        differing = sorted(k for k in {*there, *here} - {"reward"} if there.get(k) != here.get(k))
+        if not differing:
+            return run.folder
         told = "; ".join(f"{k}: {there.get(k)!r} there, {here.get(k)!r} here" for k in differing)
-        raise ValueError(f"{source} holds decisions of another protocol ({told})")
-    agent.fit(source / DECISIONS)
+        refused = f"{run.folder} holds decisions of another protocol ({told})"
+    if refused:
+        raise ValueError(refused)
+    raise FileNotFoundError(
+        f"{folder.parent} has no finished run of {cell.log_of!r} from seed {cell.seed}: "
+        f"run {cell.log_of!r} first"
+    )

@@ -1,5 +1,6 @@
 """Logs of one JSON object a line, which a crash can cut but not spoil."""
 
+import hashlib
 import json
 import os
 import warnings
@@ -14,18 +15,32 @@ class Log:
         size: bytes written, which is where a run that is continued truncates the file to.
     """
 
-    def __init__(self, path: Path, size: int = 0) -> None:
+    def __init__(self, path: Path, size: int = 0, sha256: str = "") -> None:
         """Write from byte `size` on; what stands behind it is dropped.
 
+        Args:
+            path: of the file.
+            size: bytes to keep.
+            sha256: of these bytes, if that is known.
+
         Raises:
-            ValueError: if the file is shorter; names it.
+            ValueError: if the file is shorter, or these bytes are others; names it.
         """
         path.touch()
-        if path.stat().st_size < size:
-            raise ValueError(f"{path} is cut short: {path.stat().st_size} bytes, not {size}")
+        kept = path.read_bytes()[:size]
+        if len(kept) < size:
+            raise ValueError(f"{path} is cut short: {len(kept)} bytes, not {size}")
+        self._hash = hashlib.sha256(kept)
+        if sha256 not in ("", self.sha256):
+            raise ValueError(f"{path} is damaged: its SHA-256 should be {sha256}")
         os.truncate(path, size)
         self._path = path
         self.size = size
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was written, hexadecimal."""
+        return self._hash.hexdigest()
 
     def write(self, row: dict[str, Any]) -> None:
         """Append one row; its numbers must be finite."""
@@ -38,6 +53,7 @@ class Log:
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self._path)) from error
         self.size += len(line)
+        self._hash.update(line)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

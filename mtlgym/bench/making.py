@@ -6,11 +6,23 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 
 from mtlgym import agents, checks
+from mtlgym.bench import kept_policy
 from mtlgym.bench.cell import Cell
 from mtlgym.bench.options import for_agent
 from mtlgym.presets import Preset, preset
 from mtlgym.training.minibatches import Regime
 
+GYMNASIUMS = (  # arguments of its `make` and `make_vec`, which would mean nothing in a run
+    "autoreset_mode",
+    "disable_env_checker",
+    "id",
+    "max_episode_steps",
+    "num_envs",
+    "render_mode",
+    "vector_kwargs",
+    "vectorization_mode",
+    "wrappers",
+)
 ROUTERS = ("actor_critic", "q_learning", "reinforce", "uniform", "wpl")
 
 
@@ -21,12 +33,22 @@ def make(cell: Cell) -> tuple[Any, agents.Agent]:
         ValueError: for an unknown id, agent or option, or options that the agent contradicts.
     """
     checks.integer("seed", cell.seed, least=0)
-    options = for_agent(cell.agent, cell.options)
     chosen = preset(cell.env)
-    _check_pair(cell.agent, chosen)
+    options = dict(cell.options)
+    for name in GYMNASIUMS:
+        if name in options:
+            raise ValueError(
+                f"`{name}` is Gymnasium's, and no option of a run, not {options[name]!r}"
+            )
+    if cell.agent != kept_policy.SB3:
+        options = for_agent(cell.agent, cell.options)
+        _check_pair(cell.agent, chosen)
     env: Any = _routing(chosen, options) if chosen.routes else gym.make(cell.env, **options)
     env = env.unwrapped
-    agent = agents.make(cell.agent, env.observation_space, env.action_space, cell.seed)
+    if cell.policy:
+        return env, kept_policy.load(cell.policy, env.observation_space, env.action_space)
+    tasks = env.problem.tasks if hasattr(env, "problem") else env.tasks
+    agent = agents.make(cell.agent, env.observation_space, env.action_space, cell.seed, tasks)
     return env, agent
 
 
@@ -47,4 +69,5 @@ def _check_pair(agent: str, chosen: Preset) -> None:
 def _routing(chosen: Preset, options: dict[str, Any]) -> Any:
     """The vector form, which is trained on minibatches in the same steps."""
     size = {**chosen.options, **options}.get("batch_size", Regime.batch_size)
+    checks.integer("batch_size", size, least=1)
     return gym.make_vec(chosen.id, size, autoreset_mode=AutoresetMode.SAME_STEP, **options)

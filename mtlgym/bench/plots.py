@@ -1,5 +1,6 @@
 """Pictures of a bench: learning curves, weights, and the trade-off of quality and time."""
 
+import io
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from mtlgym.bench.cell import LOG, Cell
 from mtlgym.bench.jsonl import read
 from mtlgym.bench.summary import Row
+from mtlgym.files import write_atomically
 
 # Okabe and Ito's palette, told apart with any colour vision, then the same with other lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -86,9 +88,15 @@ def trade_off(rows: Sequence[Row]) -> Figure:
 
 
 def write(figure: Figure, path: Path) -> None:
-    """Save the figure as PNG."""
+    """Save the figure as PNG, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written; the old file is untouched.
+    """
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=130)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=130, format="png")
+    write_atomically(path, picture.getvalue())
 
 
 def grid(panels: int) -> tuple[Figure, list[Axes]]:
@@ -169,7 +177,7 @@ def _loss(tasks: Mapping[str, Sequence[str]], task: str) -> Value:
     return loss
 
 
-def _by_steps(rows: Sequence[Mapping[str, Any]]) -> bool:
+def by_steps(rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether rows are steps apart: there are no epochs, or several rows in one."""
     epochs = [row.get("epoch") for row in rows]
     return None in epochs or len(set(epochs)) < len(epochs)
@@ -177,11 +185,11 @@ def _by_steps(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 def _when(rows: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
     """Where the rows of a log stand."""
-    return np.array([row["step" if _by_steps(rows) else "epoch"] for row in rows])
+    return np.array([row["step" if by_steps(rows) else "epoch"] for row in rows])
 
 
 def _label(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    axes.set_xlabel("step" if _by_steps(rows) else "epoch")
+    axes.set_xlabel("step" if by_steps(rows) else "epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -24,6 +24,7 @@ class RoutingSubject:
         self.env, self._agent = env, agent
         self.tasks = env.problem.tasks
         self.selects = False
+        self.source = {"kind": env.problem.source.kind, "sha256": env.problem.source.sha256}
         self._policies: list[Any] = []  # an update's after another's, (agents, actions)
 
     def period(self) -> int:
@@ -61,19 +62,20 @@ class RoutingSubject:
             "failure": info["failure"],
         }
 
-    def result(self, info: dict[str, Any]) -> dict[str, Any]:
+    def result(self, info: dict[str, Any], split: str) -> dict[str, Any]:
         """Accuracies in percent, their mean over the tasks first, and each task's routes."""
         problem, made = self.env.problem, self.env.router.configuration
         actions = self.env.router.shape.actions
-        found = self.env.examine("test", self._greedy)
+        found = self.env.examine(split, self._greedy)
         shares = examination.accuracies(problem, found)
         values = {key: 100 * share for key, share in shares.items()}
-        test = {"score": float(np.mean(list(values.values()))), **values}
+        figures = {"score": float(np.mean(list(values.values()))), **values}
         return {
             "data": problem.source.kind,
             "data_sha256": problem.source.sha256,
-            "test": {key: finite(value) for key, value in test.items()},
-            "units": dict.fromkeys(test, "%"),
+            split: {key: finite(value) for key, value in figures.items()},
+            "units": dict.fromkeys(figures, "%"),
+            "higher_is_better": dict.fromkeys(figures, True),
             "best_validation_score": None,
             "delta_m": None,
             "baseline": None,

@@ -1,25 +1,26 @@
 """Runs a cell, so that a run that was killed goes on as if it had not been."""
 
-import json
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlgym import checks
-from mtlgym.bench.cell import CHECKPOINT, LOG, RESULT, Cell, open_folder, read_result
-from mtlgym.bench.decisions import DecisionLog, prepare
-from mtlgym.bench.jsonl import Log
+from mtlgym import checks, sealed
+from mtlgym.bench import checkpoints, interrupts
+from mtlgym.bench.cell import RESULT, Cell, open_folder, read_result
+from mtlgym.bench.checkpoints import DamagedError
+from mtlgym.bench.decisions import prepare
+from mtlgym.bench.execution import CHECKPOINT_EVERY
+from mtlgym.bench.locks import held
 from mtlgym.bench.making import make
 from mtlgym.bench.means import Means
 from mtlgym.bench.subjects import subject
+from mtlgym.bench.traces import Traces
 from mtlgym.bench.versions import versions
-from mtlgym.files import write_atomically
-from mtlgym.training import checkpoint
 
-CHECKPOINT_EVERY = 500  # steps
 SHOWN = ("epoch", "lr", "mean_score")  # beside the progress bar
 
 
@@ -45,22 +46,23 @@ class Run:
     practice: int = 0
 
     def __post_init__(self) -> None:
-        """Make the environment and the agent; continue from the checkpoint if there is one."""
+        """Make the environment and the agent; continue from the newest whole checkpoint."""
         checks.integer("checkpoint_every", self.checkpoint_every, least=1)
         self._env, self._agent = make(self.cell)
         self._subject = subject(self._env, self._agent)
         self._logged = self._agent if self._subject.selects else None  # its decisions are
-        path = self.folder / CHECKPOINT
-        if path.exists():
-            self._continue(path)
-            return
-        prepare(self.cell, self.folder, self._agent)
-        self.practice = self._practised = getattr(self._agent, "practice", 0)
-        self._observation, self._info = self._env.reset(seed=self.cell.seed)
-        self._means = Means.none(len(self._subject.tasks))
-        open_folder(self.cell, self.folder)
-        self._log = Log(self.folder / LOG)
-        self._decisions = DecisionLog(self._logged, self._subject.tasks, self.folder)
+        try:
+            open_folder(self.cell, self.folder, self._subject.source)
+            if checkpoints.newest(self.folder, self._continue) is None:
+                self._begin()
+        except BaseException:
+            self._env.close()
+            raise
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks' or arms' names."""
+        return self._subject.tasks
 
     @property
     def step(self) -> int:
@@ -72,19 +74,27 @@ class Run:
         """Steps in the episode."""
         return self._subject.budget()
 
-    def finish(self, on_step: Callable[["Run"], None] = lambda run: None) -> dict[str, Any]:
-        """Step to the end, then measure on the test set, once; give and write the result."""
-        try:
-            self._play(on_step)
-            result = self._result()
-            write_atomically(self.folder / RESULT, json.dumps(result, indent=1).encode())
+    def finish(
+        self, on_step: "OnStep" = lambda run: None, on_row: "OnRow" = lambda run, row: None
+    ) -> dict[str, Any]:
+        """Step to the end, then measure on the test set, once; give and write the result.
+
+        Args:
+            on_step: called after each step.
+            on_row: called after each row of the log, with the row.
+
+        Raises:
+            InterruptedRunError: if a signal asked for it; a checkpoint has been written then.
+            OSError: if a file cannot be written; the last checkpoint is whole.
+        """
+        with closing(self._env), closing(self._traces):
+            self._play(on_step, on_row)
             self._save()
+            result = self._result()
+            sealed.write(self.folder / RESULT, result)
             if getattr(self._agent, "practice", 0):
                 text = f"{self.cell.name} did not make all its improvements: a task was never tried"
                 warnings.warn(text, UserWarning, stacklevel=2)
-        finally:
-            self._decisions.close()
-            self._env.close()
         return result
 
     def describe(self) -> str:
@@ -92,85 +102,121 @@ class Run:
         known = [f"{key} {self._info[key]:.4g}" for key in SHOWN if key in self._info]
         return ", ".join([*known, *(["practice"] if self.practice else [])])
 
-    def _play(self, on_step: Callable[["Run"], None]) -> None:
+    def _begin(self) -> None:
+        prepare(self.cell, self.folder, self._agent)
+        self.practice = self._practised = getattr(self._agent, "practice", 0)
+        self._observation, self._info = self._env.reset(seed=self.cell.seed)
+        self._means = Means.none(len(self._subject.tasks))
+        self._traces = Traces(self.cell, self.folder, self._logged, self.tasks)
+
+    def _play(self, on_step: "OnStep", on_row: "OnRow") -> None:
         while self._env.is_open or self.practice:
             if not self._env.is_open:
                 self.practice -= 1
                 self._observation, self._info = self._env.reset()
-            self._advance()
+            row = self._advance()
             on_step(self)
-            if self._env.is_open and self.step % self.checkpoint_every == 0:
+            if row is not None:
+                on_row(self, row)
+            stopping = interrupts.asked()
+            due = self._env.is_open and self.step % self.checkpoint_every == 0
+            if stopping or due:
                 self._save()
+            if stopping:
+                raise interrupts.InterruptedRunError(stopping)
 
-    def _advance(self) -> None:
+    def _advance(self) -> dict[str, Any] | None:
         before, old, started = self._observation, self._info, time.perf_counter()
         action = self._agent.act(before, old)
         self.seconds += time.perf_counter() - started
-        probabilities = self._decisions.probabilities()  # some agents take long to say
+        probabilities = self._traces.decisions.probabilities()  # some agents take long to say
         started = time.perf_counter()
         after, reward, terminated, truncated, info = self._env.step(action)
         self._agent.learn(before, action, reward, after, terminated, truncated, info)
         self.seconds += time.perf_counter() - started
         self._observation, self._info = after, info
-        self._decisions.write(action, probabilities, info)
+        self._traces.decisions.write(action, probabilities, info)
         self._subject.count(self._means, old, action, reward, info)
         if not self._env.is_open or self.step % self._subject.period() == 0:
-            self._write_row(old.get("epoch"))
+            return self._write_row(old.get("epoch"))
+        return None
 
-    def _write_row(self, epoch: int | None) -> None:
+    def _write_row(self, epoch: int | None) -> dict[str, Any] | None:
+        """Write a row on the period that has ended and give it; None in practice."""
         means, self._means = self._means, Means.none(len(self._subject.tasks))
+        if self.practice:
+            return None
         when = {"step": self.step} if epoch is None else {"epoch": epoch, "step": self.step}
-        if not self.practice:
-            self._log.write({**when, **self._subject.row(means, self._info)})
+        row = {**when, **self._subject.row(means, self._info)}
+        self._traces.write_row(row, means, self.seconds)
+        return row
 
     def _result(self) -> dict[str, Any]:
         """The run's figures; this alone reads the test set."""
         return {
             **self.cell.to_dict(),
             "tasks": list(self._subject.tasks),
-            **self._subject.result(self._info),
+            **self._subject.result(self._info, self.cell.split),
             "steps": self.step,
             "practice": self._practised,
             "seconds": round(self.seconds, 3),
-            **self._decisions.summary(self.step),
+            **self._traces.decisions.summary(self.step),
+            "log_sha256": self._traces.log.sha256,
             "versions": versions(),
         }
 
     def _save(self) -> None:
         state = {
             "cell": self.cell.describe(),
+            "step": self.step,
             "env": self._env.state_dict(),
             "agent": self._agent.state_dict(),
             "subject": self._subject.state_dict(),
             "means": asdict(self._means),
-            "log_size": self._log.size,
-            "decisions": self._decisions.size,
+            "traces": self._traces.state_dict(),
             "practice": self.practice,
             "practised": self._practised,
             "seconds": self.seconds,
         }
-        checkpoint.save(self.folder / CHECKPOINT, state)
+        checkpoints.save(self.folder, state)
 
-    def _continue(self, path: Path) -> None:
-        state = checkpoint.load(path)
+    def _continue(self, state: Any) -> "Run":
+        """Go on from a checkpoint's state.
+
+        Raises:
+            DamagedError: if it is not of this cell, or the logs are not as long or not the same.
+            ValueError: if the environment or the agent refuses it.
+        """
         if not isinstance(state, dict) or state.get("cell") != self.cell.describe():
-            raise ValueError(f"{path} is the checkpoint of another run; delete it")
+            raise DamagedError("it is the checkpoint of another run")
+        self._traces = Traces(self.cell, self.folder, self._logged, self.tasks, state["traces"])
         self._observation, self._info = self._env.load_state_dict(state["env"])
         self._agent.load_state_dict(state["agent"])
         self._subject.load_state_dict(state["subject"])
         self._means = Means(**state["means"])
-        self._log = Log(self.folder / LOG, state["log_size"])
-        tasks = self._subject.tasks
-        self._decisions = DecisionLog(self._logged, tasks, self.folder, state["decisions"])
         self.practice, self._practised = state["practice"], state["practised"]
         self.seconds = state["seconds"]
+        return self
+
+
+OnStep = Callable[[Run], None]
+OnRow = Callable[[Run, dict[str, Any]], None]
 
 
 def run_cell(
     cell: Cell,
     folder: Path,
-    on_step: Callable[[Run], None] = lambda run: None,
+    on_step: OnStep = lambda run: None,
     checkpoint_every: int = CHECKPOINT_EVERY,
+    on_row: OnRow = lambda run, row: None,
 ) -> dict[str, Any]:
-    """The cell's result: read if it is finished, else run, from its checkpoint if there is one."""
-    return read_result(cell, folder) or Run(cell, folder, checkpoint_every).finish(on_step)
+    """The cell's result: read if it is finished, else run, from its checkpoint if there is one.
+
+    A cell that another process runs is waited for.
+    """
+    found = read_result(cell, folder)
+    if found:
+        return found
+    with held(folder):
+        found = read_result(cell, folder)
+        return found or Run(cell, folder, checkpoint_every).finish(on_step, on_row)

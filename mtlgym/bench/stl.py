@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mtlgym.bench.bench import run_cells
+from mtlgym.bench.backends import run_cells
 from mtlgym.bench.cell import Cell
+from mtlgym.bench.execution import PLAIN, Execution
 from mtlgym.bench.making import make
-from mtlgym.bench.run import CHECKPOINT_EVERY
+
+STL = "stl"
 
 
 def single_task(
@@ -18,8 +21,7 @@ def single_task(
     seeds: Sequence[int],
     out: Path,
     options: Mapping[str, Any],
-    checkpoint_every: int = CHECKPOINT_EVERY,
-    jobs: int = 1,
+    how: Execution = PLAIN,
 ) -> dict[str, float]:
     """Train each task of the environment alone; its metrics on the test split, means over seeds.
 
@@ -28,19 +30,18 @@ def single_task(
     Raises:
         ValueError: for an unknown id or option, or a training that broke down.
     """
-    tasks = make(Cell(env, "equal", 0, options))[0].problem.tasks
-    places = [
-        (
-            Cell(env, "equal", seed, {**options, "tasks": [task], "baseline": None}),
-            out / env / "stl" / task / f"seed-{seed}",
-        )
+    with closing(make(Cell(env, "equal", 0, options))[0]) as made:
+        tasks = made.problem.tasks
+    cells = [
+        Cell(env, "equal", seed, {**options, "tasks": [task], "baseline": None})
         for seed in seeds
         for task in tasks
     ]
+    places = [(cell, cell.folder(out / STL)) for cell in cells]  # apart from runs of all tasks
     if not places:
         raise ValueError("`seeds` must name at least one")
     values: dict[str, list[float]] = {}
-    for result in run_cells(places, checkpoint_every, jobs):
+    for result in run_cells(places, how):
         if result["failure"]:
             raise ValueError(f"{result['tasks']} alone, seed {result['seed']}: {result['failure']}")
         for key, value in result["test"].items():

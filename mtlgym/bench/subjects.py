@@ -3,8 +3,7 @@
 import math
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-
+from mtlgym.bench.bandit_subject import BanditSubject
 from mtlgym.bench.means import Means, finite
 from mtlgym.bench.routing_subject import RoutingSubject
 from mtlgym.envs import infos
@@ -12,8 +11,6 @@ from mtlgym.envs.bandit import BanditEnv
 from mtlgym.envs.routing import RoutingVectorEnv
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.metrics import delta_m, judged, mean_score
-
-ROWS = 100  # in the log of an episode without epochs
 
 
 @runtime_checkable
@@ -25,11 +22,13 @@ class Subject(Protocol):
         tasks: the tasks' or arms' names.
         selects: whether a decision is the choice of a task, so that policies can learn from a log
             of them.
+        source: `kind` and `sha256` of the data.
     """
 
     env: Any
     tasks: tuple[str, ...]
     selects: bool
+    source: dict[str, str]
 
     def period(self) -> int:
         """Steps from one row of the log to the next; asked once an episode is open."""
@@ -45,8 +44,13 @@ class Subject(Protocol):
     def row(self, means: Means, info: dict[str, Any]) -> dict[str, Any]:
         """What the log says of a period, given its means and its last info."""
 
-    def result(self, info: dict[str, Any]) -> dict[str, Any]:
-        """The finished episode's figures, given its last info; this alone reads the test set."""
+    def result(self, info: dict[str, Any], split: str) -> dict[str, Any]:
+        """The finished episode's figures on the split; with `test` this alone reads the test set.
+
+        Args:
+            info: the episode's last.
+            split: `test` or `val`, the name under which the metrics stand in the result.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """What it has gathered over the episode so far, for a run that goes on."""
@@ -63,6 +67,7 @@ class TrainingSubject:
         self.env = env
         self.tasks = env.problem.tasks
         self.selects = env.settings.interface == "tasks"
+        self.source = {"kind": env.problem.source.kind, "sha256": env.problem.source.sha256}
 
     def period(self) -> int:
         """Steps from one validation to the next, or in an epoch."""
@@ -90,17 +95,19 @@ class TrainingSubject:
             "failure": info["failure"],
         }
 
-    def result(self, info: dict[str, Any]) -> dict[str, Any]:
+    def result(self, info: dict[str, Any], split: str) -> dict[str, Any]:
         """The figures of the parameters that validated best, or of the last ones."""
         problem, learner = self.env.problem, self.env.episode.learner
-        values = self.env.evaluate("test", best=True)
+        values = self.env.evaluate(split, best=True)
         baseline, metrics = problem.baseline, problem.metrics
         drop = delta_m(values, baseline.values, metrics) if baseline else math.nan
         figures = {
             "data": problem.source.kind,
             "data_sha256": problem.source.sha256,
-            "test": {key: finite(value) for key, value in values.items()},
+            split: {key: finite(value) for key, value in values.items()},
             "units": {metric.key: metric.unit for metric in metrics},
+            "higher_is_better": {metric.key: metric.higher_is_better for metric in metrics},
+            "judged": [metric.key for metric in judged(metrics)],
             "best_validation_score": finite(learner.validation.best_score),
             "delta_m": finite(drop),
             "baseline": baseline.source if baseline else None,
@@ -112,57 +119,10 @@ class TrainingSubject:
         # A mean over metrics means something where they have one unit and one direction.
         counted = judged(metrics)
         if all(m.higher_is_better and m.unit == counted[0].unit for m in counted):
-            figures["test"] = {"score": finite(mean_score(values, metrics)), **figures["test"]}
+            figures[split] = {"score": finite(mean_score(values, metrics)), **figures[split]}
             figures["units"]["score"] = counted[0].unit
+            figures["higher_is_better"]["score"] = counted[0].higher_is_better
         return figures
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: all that counts is in the environment."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to continue from."""
-
-
-class BanditSubject:
-    """A bandit: a hundred rows an episode, and the final scores as figures."""
-
-    def __init__(self, env: BanditEnv) -> None:
-        """Take the environment."""
-        self.env = env
-        self.tasks = env.tasks
-        self.selects = True
-
-    def period(self) -> int:
-        """A hundredth of the episode."""
-        return max(1, self.env.budget // ROWS)
-
-    def budget(self) -> int:
-        """Pulls."""
-        return self.env.budget
-
-    def count(
-        self, means: Means, before: dict[str, Any], action: Any, reward: Any, after: dict[str, Any]
-    ) -> None:
-        """Count what each arm's score is short of 1, and 1 for the arm that was pulled."""
-        means.add(1.0 - before["score"], np.eye(len(self.tasks))[action], reward)
-
-    def row(self, means: Means, info: dict[str, Any]) -> dict[str, Any]:
-        """Means of the period, and what the mean score is short of 1."""
-        return {**means.row(), "score": 1.0 - info["mean_score"], "failure": ""}
-
-    def result(self, info: dict[str, Any]) -> dict[str, Any]:
-        """The final mean score."""
-        return {
-            "data": "synthetic",
-            "data_sha256": "",
-            "test": {"score": info["mean_score"]},
-            "units": {"score": ""},
-            "best_validation_score": None,
-            "delta_m": None,
-            "baseline": None,
-            "failure": "",
-        }
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: all that counts is in the environment."""

@@ -4,13 +4,12 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from mtlgym.bench.cell import RESULT, Cell, read_json
+from mtlgym.bench.cell import Cell
 
 REFERENCE = "equal"  # the agent whose training time is 1
 
@@ -58,6 +57,7 @@ class Row:
         figures: column -> mean and interval; `delta_m` in percent, `T` in training times of the
             equal-weight runs of the same environment, and every metric in its unit.
         label: the published table's row, empty for none.
+        tuned: whether its settings were searched for.
     """
 
     env: str
@@ -67,16 +67,12 @@ class Row:
     data: str
     figures: dict[str, Interval]
     label: str = ""
+    tuned: bool = False
 
     @property
     def name(self) -> str:
         """What tells it from the other rows of its environment."""
-        return self.label or self.agent
-
-
-def read_results(folder: Path) -> list[dict[str, Any]]:
-    """All finished cells of a folder: an environment's, or that of its labelled cells."""
-    return [read_json(path) for path in sorted(folder.glob(f"*/*/{RESULT}"))]
+        return f"{self.agent} (tuned)" if self.tuned else self.label or self.agent
 
 
 def summarise(results: Iterable[dict[str, Any]]) -> list[Row]:
@@ -103,12 +99,13 @@ def _row(group: Results, unit: float | None) -> Row:
             columns[key].append(math.nan if value is None else value)
     return Row(
         env=group[0]["env"],
-        agent=group[0]["agent"],
+        agent=group[0].get("tuned", group[0])["agent"],
         seeds=len(group),
         failed=sum(bool(result["failure"]) for result in group),
         data=group[0]["data"],
         figures={name: Interval.of(values) for name, values in columns.items()},
         label=group[0].get("label", ""),
+        tuned="tuned" in group[0],
     )
 
 

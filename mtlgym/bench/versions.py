@@ -1,9 +1,11 @@
 """The versions that a result was made with."""
 
+from functools import cache
 from importlib.metadata import version
 
+from mtlgym import __version__
+
 PACKAGES = (
-    "mtlgym",
     "cma",
     "gymnasium",
     "numpy",
@@ -17,6 +19,7 @@ PACKAGES = (
 )
 
 
+@cache
 def versions() -> dict[str, str]:
     """The installed version of each package that results depend on."""
-    return {package: version(package) for package in PACKAGES}
+    return {"mtlgym": __version__, **{package: version(package) for package in PACKAGES}}

@@ -2,7 +2,10 @@
 
 import hashlib
 import io
+import re
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,11 +13,40 @@ import numpy as np
 
 from mtlgym.files import write_atomically
 
+# What NumPy's and our own readers make of damaged files.
+DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    LookupError,
+    OverflowError,
+    MemoryError,  # of a size that the file claims
+    RuntimeError,  # of an encrypted member, or an unknown compression
+    SyntaxError,  # of a `.npy` header that is no dictionary
+    tokenize.TokenError,  # likewise
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
 
 def sha256(path: Path) -> str:
     """The hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def kept_digest(path: Path) -> str:
+    """The SHA-256 that a file `.sha256` holds.
+
+    Raises:
+        ValueError: if it holds something else; names it.
+        OSError: if it cannot be read.
+    """
+    found = path.read_bytes().strip()
+    if not re.fullmatch(rb"[0-9a-f]{64}", found):
+        raise ValueError(f"{path} is damaged: it must hold a SHA-256, not {found[:80]!r}")
+    return found.decode()
 
 
 def verify(path: Path, expected: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from mtlgym.datasets import sources
-from mtlgym.datasets.arrays import verify
+from mtlgym.datasets.arrays import kept_digest, verify
 from mtlgym.lookup import lookup
 
 
@@ -28,7 +28,7 @@ def audit(name: str) -> dict[Path, str]:
 
 
 def _compare(path: Path, digest: Path) -> None:
-    verify(path, digest.read_text().strip())
+    verify(path, kept_digest(digest))
 
 
 def _damage(check: Callable[[], None]) -> str:

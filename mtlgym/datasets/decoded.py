@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mtlgym.datasets.arrays import sha256
+from mtlgym.datasets.arrays import kept_digest, sha256
 from mtlgym.datasets.arrays import verify as compare
 from mtlgym.files import write_atomically
 
@@ -62,7 +62,7 @@ def cached(folder: Path, paths: Sequence[Path], side: int) -> NDArray[np.uint8]:
     digest = path.with_name(f"{path.name}.sha256")
     if not digest.exists() or not path.exists():
         _write(path, digest, paths, side)
-    compare(path, digest.read_text().strip())
+    compare(path, kept_digest(digest))
     return np.load(path, mmap_mode="r")
 
 

@@ -1,8 +1,5 @@
 """Precomputed features of one domain, read from a file: `.mat`, `.npz` or `.npy`."""
 
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,27 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlgym.datasets import mat
-from mtlgym.datasets.arrays import verify
+from mtlgym.datasets.arrays import DAMAGE, kept_digest, verify
 
 FEATURES = ("feas", "fts", "features")  # keys in a file, in small letters or capitals
 LABELS = ("label", "labels")
 CLASSES = "classes"
 LABEL_FILES = ("{}_labels.npy", "{}.labels.npy")  # beside `.npy` features
 LARGEST = 2**31  # that labels lie below, and above its negative
-DAMAGE = (
-    OSError,
-    ValueError,
-    TypeError,
-    EOFError,
-    LookupError,
-    OverflowError,
-    MemoryError,  # of a size that the file claims
-    RuntimeError,  # of an encrypted member, or an unknown compression
-    SyntaxError,  # of a `.npy` header that is no dictionary
-    tokenize.TokenError,  # likewise
-    zlib.error,
-    zipfile.BadZipFile,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +63,7 @@ def read_checked(path: Path) -> Samples:
     beside = path.with_name(f"{path.name}.sha256")
     if not beside.is_file():
         raise ValueError(f"{path} was not written to the end: {beside.name} beside it is missing")
-    verify(path, beside.read_text().strip())
+    verify(path, kept_digest(beside))
     return read(path)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mtlgym import checks
-from mtlgym.datasets.arrays import read_arrays, write_arrays
+from mtlgym.datasets.arrays import kept_digest, read_arrays, write_arrays
 from mtlgym.datasets.decoded import decode, listing
 from mtlgym.datasets.domain_paths import CACHES
 from mtlgym.datasets.image_lists import Images
@@ -175,7 +175,7 @@ def _claim(path: Path, backbone: Backbone) -> None:
 def _holds(path: Path, digest: Path, expected: Mapping[str, np.ndarray]) -> bool:
     """Whether the features are there, whole and of what is expected."""
     try:
-        kept = read_arrays(path, digest.read_text().strip())
+        kept = read_arrays(path, kept_digest(digest))
         return all(np.array_equal(kept[name], value) for name, value in expected.items())
     except (OSError, ValueError, LookupError, zipfile.BadZipFile):
         return False

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mtlgym.datasets.arrays import DAMAGE
 from mtlgym.datasets.frames import CLASSES, Frame
 
 PARTS = ("train", "val")
@@ -94,7 +95,7 @@ def read(path: Path) -> NDArray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing") from error
-    except (OSError, ValueError, EOFError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} is damaged: {error}. Get it again.") from error
     if not isinstance(array, np.memmap):
         array.close()  # what an archive gives
@@ -123,7 +124,7 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def _image(path: Path) -> NDArray[np.float32]:
-    image = np.asarray(read(path), np.float32)
+    image = _floats(path)
     _refuse(path, image, (image >= 0) & (image <= 1), "colours in [0, 1]")
     return image
 
@@ -136,17 +137,22 @@ def _label(path: Path) -> NDArray[np.int64]:
 
 
 def _depth(path: Path) -> NDArray[np.float32]:
-    depth = np.asarray(read(path), np.float32)
+    depth = _floats(path)
     _refuse(path, depth, (depth >= 0) & np.isfinite(depth), "finite depths of at least 0 m")
     return depth
 
 
 def _normal(path: Path) -> NDArray[np.float32]:
-    normal = np.asarray(read(path), np.float32)
+    normal = _floats(path)
     _refuse(path, normal, np.isfinite(normal), "finite vectors")
     length = np.linalg.norm(normal.astype(np.float64), axis=-1, keepdims=True)
     unit = np.where(length > LENGTH, normal / np.maximum(length, LENGTH), 0.0)
     return unit.astype(np.float32)
+
+
+def _floats(path: Path) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        return np.asarray(read(path), np.float32)
 
 
 def _refuse(path: Path, values: NDArray, sound: NDArray[np.bool_], allowed: str) -> None:

@@ -69,7 +69,7 @@ def rows(path: Path) -> Iterator[dict[str, NDArray[Any]]]:
                 }
                 for i in range(len(batch)):
                     yield {kind: np.ascontiguousarray(each[i]) for kind, each in arrays.items()}
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged: {error}. Get it again.") from error
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mtlgym.datasets import sources
-from mtlgym.datasets.arrays import read_arrays, write_arrays
+from mtlgym.datasets.arrays import kept_digest, read_arrays, write_arrays
 from mtlgym.datasets.molecules import MoleculeBatch, Molecules, starts
 from mtlgym.files import write_atomically
 
@@ -92,7 +92,7 @@ def load(data: str = "auto") -> tuple[Molecules, sources.Source]:
     digest = cache.with_suffix(".npz.sha256")
     if found != cache.parent:
         _keep(found / "data", cache, digest)
-    expected = digest.read_text().strip()
+    expected = kept_digest(digest)
     arrays = read_arrays(cache, expected)
     return unpack(arrays), sources.Source("qm9", "real", cache, expected)
 

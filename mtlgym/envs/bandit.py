@@ -55,8 +55,8 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
             ValueError: for an unknown option or a value that is not allowed; says what is.
         """
         modes = self.metadata["render_modes"]
-        if render_mode is not None and render_mode not in modes:
-            raise ValueError(f"`render_mode` must be one of {modes}, not {render_mode!r}")
+        if not (render_mode is None or (isinstance(render_mode, str) and render_mode in modes)):
+            raise ValueError(f"`render_mode` must be None or one of {modes}, not {render_mode!r}")
         self.render_mode = render_mode
         self.options = configure(options)
         self.tasks, self.budget = self.options.tasks, self.options.steps

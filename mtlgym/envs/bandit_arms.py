@@ -11,7 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.lookup import unknown
+from mtlgym.lookup import lookup, unknown
 
 REWARDS = ("prediction_gain", "improvement")
 MOST_STEPS = 2**53  # floats count exactly up to here
@@ -46,21 +46,16 @@ class BanditOptions:
 
     def __post_init__(self) -> None:
         """Refuse what makes no bandit; bring the oracle to a sum of 1."""
-        checks.integer("arms", self.arms, least=1)
-        checks.integer("steps", self.steps, least=1)
-        if self.steps > MOST_STEPS:
-            raise ValueError(f"`steps` must be at most {MOST_STEPS}, not {self.steps}")
-        checks.real("alpha", self.alpha, 0.0, open_end=True)
-        if self.alpha > MOST_ALPHA:
-            raise ValueError(f"`alpha` must be at most {MOST_ALPHA:g}, not {self.alpha!r}")
+        checks.integer("arms", self.arms, least=1, most=checks.SIZE)
+        checks.integer("steps", self.steps, least=1, most=MOST_STEPS)
+        checks.real("alpha", self.alpha, 0.0, open_end=True, most=MOST_ALPHA)
         low, high = _ends("max_p", self.max_p)
         if not 0 < low <= high <= 1:
             raise ValueError(f"`max_p` must have 0 < low <= high <= 1, not {self.max_p!r}")
         low, high = _ends("forget", self.forget)
         if not 0 <= low <= high:
             raise ValueError(f"`forget` must have 0 <= low <= high, not {self.forget!r}")
-        if self.reward not in REWARDS:
-            raise ValueError(unknown(self.reward, REWARDS, "reward"))
+        lookup(dict.fromkeys(REWARDS), self.reward, "reward")
         if self.oracle is not None:
             object.__setattr__(self, "oracle", _distributions(self.oracle, self.arms))
 
@@ -164,7 +159,7 @@ def _distributions(value: Any, arms: int) -> NDArray[np.float64]:
     """The rows of `oracle`, each brought to a sum of 1."""
     try:
         given = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (OverflowError, RuntimeError, TypeError, ValueError):
         given = np.empty(0)
     if given.ndim not in (1, 2) or given.shape[-1] != arms:
         raise ValueError(f"`oracle` must be {arms} numbers, as `arms` is {arms}, not {value!r}")

@@ -15,6 +15,7 @@ from mtlgym import checks
 from mtlgym.envs import vector_api
 from mtlgym.envs.bandit_arms import Bandit, build, configure, draw
 from mtlgym.envs.bandit_scores import ScoreRows
+from mtlgym.envs.given import as_array
 
 Step = tuple[
     NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
@@ -92,18 +93,20 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
     def reset(
         self,
         *,
-        seed: int | Sequence[int | None] | None = None,
+        seed: Any = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start episodes anew, on new bandits where there is a seed.
 
         Args:
-            seed: of row 0, the next rows have those after it; or a sequence, one a row. A row with
-                None keeps its bandit; the first reset draws it from fresh entropy.
+            seed: an integer, of row 0, and the next rows have those after it; or a list, tuple or
+                array, one a row. A row with None keeps its bandit; the first reset draws it from
+                fresh entropy.
             options: `reset_mask`, a boolean array (num_envs,): the rows to reset, else all.
 
         Raises:
-            ValueError: for another number of seeds or another mask; nothing has changed then.
+            ValueError: for seeds of another kind or number, or another mask; nothing has changed
+                then.
             gymnasium.error.ResetNeeded: if the first reset leaves rows out.
         """
         seeds = vector_api.seeds(seed, self.num_envs)
@@ -165,7 +168,7 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
             self.forget_increment = self._bandits.forget_increment
 
     def _checked(self, actions: Any) -> NDArray[np.int64]:
-        given, arms = np.asarray(actions), self.options.arms
+        given, arms = as_array(actions), self.options.arms
         if given.shape == (self.num_envs,) and given.dtype.kind in "iu":
             chosen = given.astype(np.int64, copy=False)
             if not np.count_nonzero(chosen.view(np.uint64) >= arms):  # negative ones are above, too

@@ -1,5 +1,6 @@
 """What the single and the vector form of routing share: minibatches, routed some rows at a time."""
 
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -9,12 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtlgym.envs import snapshot
+from mtlgym.envs.leading import follow
 from mtlgym.envs.router import Router
 from mtlgym.envs.routes import Routes, Verdict
 from mtlgym.envs.routing_options import RoutingConfiguration
-
-# What it can raise to continue a state that is not whole, or not of the kind that it claims to be.
-UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+from mtlgym.training.company import Company
 
 
 class Course:
@@ -27,15 +27,17 @@ class Course:
         observation: what was seen last of the rows under way.
     """
 
-    def __init__(self, configuration: RoutingConfiguration, rows: int) -> None:
+    def __init__(
+        self, configuration: RoutingConfiguration, rows: int, company: Company | None = None
+    ) -> None:
         """Set up; `restart` builds the network.
 
-        Args:
-            configuration: all that makes the environment.
-            rows: that begin together; a divisor of the minibatch's size.
+        So many rows begin together, a divisor of the minibatch's size. Each process of the company
+        routes as many of a minibatch's rows.
         """
         self._configuration, self._rows = configuration, rows
-        self.router = Router(configuration)
+        self._size = configuration.regime.batch_size // (company.size if company else 1)
+        self.router = Router(configuration, company)
         self.observation: dict[str, NDArray[Any]] = {}
         self._routes: Routes | None = None
         self._losses: list[Tensor] = []  # of the minibatch's finished rows, with their graphs
@@ -54,7 +56,7 @@ class Course:
     @property
     def is_through(self) -> bool:
         """Whether all rows of the minibatch are, so that it was trained on."""
-        return len(self._taken) * self._rows == self._configuration.regime.batch_size
+        return len(self._taken) * self._rows == self._size
 
     def require_network(self) -> Router:
         """The router, whose network is there.
@@ -65,6 +67,12 @@ class Course:
         if not self.has_network:
             raise ResetNeeded("there is no network yet: call reset() first")
         return self.router
+
+    def require_routes(self) -> Routes:
+        """The routes under way; a ResetNeeded error if there are none, and at their end."""
+        if self.require_network().shape.depth == self._under_way.depth:
+            raise ResetNeeded("the routes are at their end: call reset() before step()")
+        return self._under_way
 
     def restart(self, seed: int) -> None:
         """Begin the first rows of a fresh network."""
@@ -86,9 +94,7 @@ class Course:
             ValueError: for actions that are not allowed; nothing has changed then.
             gymnasium.error.ResetNeeded: before `restart`, and at the routes' end.
         """
-        router, routes = self.require_network(), self._under_way
-        if routes.depth == router.shape.depth:
-            raise ResetNeeded("the routes are at their end: call reset() before step()")
+        router, routes = self.router, self.require_routes()
         rewards = router.advance(routes, action)
         router.steps += 1
         if routes.depth < router.shape.depth:
@@ -122,15 +128,15 @@ class Course:
         Raises:
             ValueError: if it is of another environment, or not whole; nothing has changed then.
         """
-        state = snapshot.verify(signed, self._configuration.description)
-        try:
-            random = np.random.PCG64(0)
-            random.state = state["random"]
-            made = _remade(self._configuration, self._rows, state)
-        except UNFIT as error:
-            raise ValueError(f"the state cannot be continued: {error!r}") from error
-        rng.bit_generator.state = random.state
-        return made
+        make = partial(_remade, self._configuration, self._rows)
+        return snapshot.gone_on(signed, self._configuration.description, rng, make)
+
+    def follow(self) -> None:
+        """Raise a RuntimeError: there is one process."""
+        follow(None, ())
+
+    def close(self) -> None:
+        """Have nothing to close."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let copies make their graphs again, as graphs cannot be copied."""
@@ -138,15 +144,19 @@ class Course:
         return _remade, (self._configuration, self._rows, state)
 
     def _state(self) -> dict[str, Any]:
+        return {"router": self.router.state_dict(), **self.places()}
+
+    def places(self) -> dict[str, Any]:
+        """Where the minibatch's rows are."""
         return {
-            "router": self.router.state_dict(),
             "finished": [taken.copy() for taken in self._taken],
             "taken": self._under_way.taken.copy(),
             "depth": self._under_way.depth,
             "observation": {key: each.copy() for key, each in self.observation.items()},
         }
 
-    def _continue(self, state: dict[str, Any]) -> None:
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a router's state and the rows' places."""
         self.router.load_state_dict(state["router"])
         for taken in state["finished"]:
             self._replay(taken, self.router.shape.depth)
@@ -184,5 +194,5 @@ class Course:
 def _remade(configuration: RoutingConfiguration, rows: int, state: dict[str, Any] | None) -> Course:
     course = Course(configuration, rows)
     if state is not None:
-        course._continue(state)
+        course.resume(state)
     return course

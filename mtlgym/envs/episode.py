@@ -11,6 +11,7 @@ from mtlgym.envs.settings import Settings
 from mtlgym.envs.tracker import Tracker
 from mtlgym.problems.problem import Problem
 from mtlgym.record import Record
+from mtlgym.training.company import Company
 from mtlgym.training.failure import failed_losses
 from mtlgym.training.learner import Learner
 from mtlgym.training.settings import Training
@@ -28,11 +29,23 @@ class Episode:
         budget: optimizer steps in the run.
     """
 
-    def __init__(self, problem: Problem, training: Training, settings: Settings, seed: int) -> None:
-        """Build the model from the seed, in [0, 2^63); `start` looks at the first losses."""
+    def __init__(
+        self,
+        problem: Problem,
+        training: Training,
+        settings: Settings,
+        seed: int,
+        company: Company | None = None,
+    ) -> None:
+        """Build the model from the seed, in [0, 2^63); `start` looks at the first losses.
+
+        The company's processes share the batches; each has the same records.
+        """
         assert settings.transform is not None
         joint = settings.interface == "weights"
-        self.learner = Learner(problem, training, seed, settings.transform, joint=joint)
+        self.learner = Learner(
+            problem, training, seed, settings.transform, joint=joint, company=company
+        )
         self.seed = seed
         self._problem = problem
         self._settings = settings

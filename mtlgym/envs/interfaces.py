@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mtlgym.envs.given import as_array
 from mtlgym.envs.settings import Settings
 
 
@@ -103,7 +104,7 @@ class Tasks:
         Raises:
             ValueError: if it is not an integer in [0, n).
         """
-        value = np.asarray(action)
+        value = as_array(action)
         if value.shape != () or value.dtype.kind not in "iu" or not 0 <= value < self._tasks:
             raise ValueError(f"`action` must be an integer in [0, {self._tasks}), not {action!r}")
         weights = torch.zeros(self._tasks, dtype=torch.float64)
@@ -126,7 +127,7 @@ def make_interface(settings: Settings, tasks: int) -> Interface:
 
 
 def _vector(action: Any, tasks: int) -> NDArray[np.float64]:
-    value = np.asarray(action)
+    value = as_array(action)
     if value.shape != (tasks,) or value.dtype.kind not in "fiu":
         raise ValueError(
             f"`action` must be {tasks} real numbers, not {action!r} "

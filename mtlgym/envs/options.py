@@ -120,7 +120,7 @@ def _describe(
         **{key: value for key, value in options.items() if key != "data"},
         **{k: v for part in parts for k, v in dataclasses.asdict(part).items()},
     }
-    for unsaid in (*NESTED, "device"):
+    for unsaid in (*NESTED, "device", "distributed"):
         plain.pop(unsaid)
     return json.loads(json.dumps(plain, default=_name))
 

@@ -13,6 +13,7 @@ from mtlgym.envs.collaboration import Collaboration
 from mtlgym.envs.routes import LARGEST, Routes, Verdict, array, integers
 from mtlgym.envs.routing_options import RoutingConfiguration
 from mtlgym.models.heads import Head, check_actions
+from mtlgym.training.company import Company
 from mtlgym.training.minibatches import MinibatchTraining
 
 MOST_LOSS = 1e3  # nats; what a loss that is larger or not finite is paid as
@@ -34,9 +35,10 @@ class Router:
     training: MinibatchTraining
     history: Collaboration
 
-    def __init__(self, configuration: RoutingConfiguration) -> None:
-        """Set up; `restart` builds the network."""
+    def __init__(self, configuration: RoutingConfiguration, company: Company | None = None) -> None:
+        """Set up; `restart` builds the network, in each process of the company."""
         self.configuration = configuration
+        self._company = company
         with torch.device("meta"):  # neither memory nor chance is used
             self.shape = cast(Head, configuration.build().head)
         regime, sizes = configuration.regime, configuration.problem.sizes("train")
@@ -93,14 +95,23 @@ class Router:
         Raises:
             ValueError: for actions that the depth does not allow; nothing has changed then.
         """
-        given = integers("actions", actions, len(routes.task))
-        check_actions(self.shape, routes.depth, given)
+        given = self.checked(actions, routes.depth, len(routes.task))
         routes.taken[:, routes.depth] = given
         device = routes.state.device
         task = torch.from_numpy(routes.task).to(device)
         chosen = torch.tensor(routes.taken[:, routes.depth], device=device)
         routes.state = self.head.layer(routes.depth, routes.state, task, chosen)
         routes.depth += 1
+
+    def checked(self, actions: Any, depth: int, rows: int) -> NDArray[np.integer]:
+        """The actions as an array, (rows,), if the depth allows them.
+
+        Raises:
+            ValueError: if not; names the first that is wrong and those that are allowed.
+        """
+        given = integers("actions", actions, rows)
+        check_actions(self.shape, depth, given)
+        return given
 
     def judge(self, routes: Routes) -> Verdict:
         """What comes of routes that went through all depths."""
@@ -116,9 +127,15 @@ class Router:
         return Verdict(routes.task, losses, correct, pay.astype(np.float64))
 
     def train(self, losses: Float[Tensor, " rows"], taken: NDArray[np.int64]) -> None:
-        """Train on the whole minibatch's losses, and take its decisions into the history."""
+        """Train on the whole minibatch's losses, and take its decisions into the history.
+
+        In a company the arguments are those of this process's rows.
+        """
         task = self.training.samples.task.numpy()
         self.failure = self.training.learn(losses)
+        if self._company is not None:
+            parts = self._company.gathered((task, taken))
+            task, taken = (np.concatenate(each) for each in zip(*parts, strict=True))
         self.history.record(task, taken)
 
     def observe(self, routes: Routes) -> dict[str, NDArray[Any]]:
@@ -172,7 +189,7 @@ class Router:
     def _make(self, seed: int) -> None:
         made = self.configuration
         self.training = MinibatchTraining(
-            made.problem, made.build, made.regime, made.hardware, seed
+            made.problem, made.build, made.regime, made.hardware, seed, self._company
         )
         shape = (len(made.problem.tasks), self.shape.depth, self.shape.actions)
         shared = made.options.history == "shared"

@@ -1,12 +1,16 @@
 """Routes of some rows of a minibatch, and what came of them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
+
+from mtlgym.envs.given import as_array
 
 LARGEST = float(np.finfo(np.float32).max)  # in place of what is not finite
 
@@ -46,6 +50,20 @@ class Verdict:
     correct: NDArray[np.bool_]
     pay: NDArray[np.float64]
 
+    def detached(self) -> "Verdict":
+        """The same without a graph, on the CPU."""
+        return replace(self, losses=self.losses.detach().cpu())
+
+    @classmethod
+    def joined(cls, parts: Sequence["Verdict"]) -> "Verdict":
+        """What came of these rows, one part after another."""
+        return cls(
+            task=np.concatenate([part.task for part in parts]),
+            losses=torch.cat([part.losses for part in parts]),
+            correct=np.concatenate([part.correct for part in parts]),
+            pay=np.concatenate([part.pay for part in parts]),
+        )
+
     def values(self) -> dict[str, NDArray[Any]]:
         """What infos say of it; the losses in nats, those not finite as the largest number."""
         losses = np.nan_to_num(array(self.losses), nan=LARGEST, posinf=LARGEST)
@@ -62,10 +80,7 @@ def integers(name: str, value: Any, rows: int) -> NDArray[np.integer]:
     Raises:
         ValueError: if not; names the argument and the value.
     """
-    try:
-        given = np.asarray(value)
-    except (TypeError, ValueError):  # lists of unequal lengths, tensors on a GPU
-        given = np.empty(0)
+    given = as_array(value)
     if given.shape != (rows,) or given.dtype.kind not in "iu":
         raise ValueError(f"`{name}` must be {rows} integers, not {value!r}")
     return given

@@ -64,6 +64,11 @@ class RoutingEnv(gym.Env[Observation, Any]):
             raise ValueError(f"`render_mode` must be None or one of {modes}, not {render_mode!r}")
         self.render_mode = render_mode
         configuration = configure(problem, options)
+        if configuration.hardware.distributed:
+            raise ValueError(
+                "`distributed` must be False for the single form, whose samples come one by one: "
+                "processes share a minibatch of the vector form"
+            )
         self._course = Course(configuration, rows=1)
         self.problem = configuration.problem
         self.action_space = spaces.Discrete(self.router.shape.actions)

@@ -20,7 +20,7 @@ from mtlgym.models.simple_conv import SimpleConv
 from mtlgym.problems import build_images, image_options
 from mtlgym.problems.images import ImageProblem, describe
 from mtlgym.training.hardware import Hardware
-from mtlgym.training.minibatches import Regime
+from mtlgym.training.regime import Regime
 
 MOST = 2**16  # of any size; without a bound, a slip has torch build until memory is full
 REWARDS = ("correct", "negative_loss")
@@ -153,7 +153,7 @@ def configure(problem: str | ImageProblem, options: Mapping[str, Any]) -> Routin
     built = build_images(problem, rest) if isinstance(problem, str) else problem
     regime.batches(built.sizes("train"))  # refuses a size that the samples do not fill
     parts = {k: v for part in (own, regime, hardware) for k, v in dataclasses.asdict(part).items()}
-    for unsaid in (*UNUSED, "device"):
+    for unsaid in (*UNUSED, "device", "distributed"):
         parts.pop(unsaid)
     plain = json.dumps({**describe(built, rest), **parts}, default=np.generic.item)
     return RoutingConfiguration(built, own, regime, hardware, json.loads(plain))

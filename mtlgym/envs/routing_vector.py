@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from mtlgym import checks
 from mtlgym.envs import examination, vector_api
-from mtlgym.envs.course import Course
 from mtlgym.envs.examination import Examination, Policy
 from mtlgym.envs.router import Router
 from mtlgym.envs.routing_options import configure
+from mtlgym.envs.shared_course import make_course
 from mtlgym.problems.images import ImageProblem
 from mtlgym.training import checkpoint
 
@@ -74,7 +74,7 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
                 f"`batch_size` of the vector form is `num_envs`, {num_envs}, not {size!r}"
             )
         configuration = configure(problem, {**options, "batch_size": num_envs})
-        self._course = Course(configuration, rows=num_envs)
+        self._course = make_course(configuration, rows=num_envs)
         self.problem = configuration.problem
         self.num_envs = num_envs
         self.single_action_space = spaces.Discrete(self.router.shape.actions)
@@ -155,6 +155,18 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
     def examine(self, split: str = "val", policy: Policy | None = None) -> Examination:
         """Every sample's route on a split, and what came of it. See `RoutingEnv.examine`."""
         return examination.examine(self._course.require_network(), split, policy)
+
+    def follow(self) -> None:
+        """In a process that does not lead: take part until the leader closes its environment.
+
+        Raises:
+            RuntimeError: in one that leads or is alone, or if the leader is gone.
+        """
+        self._course.follow()
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Let those that follow return."""
+        self._course.close()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write network, training and routes under way to one file.

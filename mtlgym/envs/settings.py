@@ -1,5 +1,6 @@
 """The options of a training environment, checked before anything is built."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,8 @@ from mtlgym import checks
 from mtlgym.balancing.objective import TRANSFORMS
 from mtlgym.envs.observations import FEATURES
 from mtlgym.envs.rewards import NEEDS_BASE_LOSSES, NEEDS_SAME_BATCH, REWARDS, Reward
-from mtlgym.lookup import lookup, unknown
+from mtlgym.lookup import lookup
+from mtlgym.record import Record
 
 INTERFACES = ("weights", "tasks")
 ACTIONS = ("logits", "weights")
@@ -48,15 +50,14 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse what makes no environment, and fill in the interface's defaults."""
         for name, known in (("interface", INTERFACES), ("actions", ACTIONS)):
-            if getattr(self, name) not in known:
-                raise ValueError(unknown(getattr(self, name), known, name))
+            lookup(dict.fromkeys(known), getattr(self, name), name)
         tasks = self.interface == "tasks"
         if self.transform is None:
             object.__setattr__(self, "transform", "none" if tasks else "log")
         if self.reward is None:
             object.__setattr__(self, "reward", "prediction_gain" if tasks else "min_loss_decline")
-        if self.transform not in TRANSFORMS:
-            raise ValueError(unknown(self.transform, TRANSFORMS, "transform"))
+        assert self.transform is not None
+        lookup(dict.fromkeys(TRANSFORMS), self.transform, "transform")
         if isinstance(self.reward, str):
             lookup(REWARDS, self.reward, "reward")
         elif not callable(self.reward):
@@ -66,16 +67,29 @@ class Settings:
             raise ValueError(f"`observation` must be a sequence of feature names, not {names!r}")
         for name in names:
             lookup(FEATURES, name, "feature")
-        checks.integer("base_epoch", self.base_epoch, least=1)
-        checks.real("scale", self.scale, 0.0, open_end=True)
+        checks.integer("base_epoch", self.base_epoch, least=1, most=checks.WHOLE - 1)
+        checks.real("scale", self.scale, 0.0, open_end=True, most=checks.MOST)
         checks.flag("same_batch", self.same_batch)
-        checks.real("failure_reward", self.failure_reward)
+        checks.real("failure_reward", self.failure_reward, -checks.MOST, most=checks.MOST)
 
     @property
     def reward_function(self) -> Reward:
         """The reward itself."""
         assert self.reward is not None
         return REWARDS[self.reward] if isinstance(self.reward, str) else self.reward
+
+    def pay(self, before: Record, after: Record) -> float:
+        """The reward of the step between the two records.
+
+        Raises:
+            ValueError: if the function gave none that is finite; names it.
+        """
+        if after.failed:
+            return float(self.failure_reward)
+        reward = float(self.reward_function(before, after))
+        if not math.isfinite(reward):
+            raise ValueError(f"`reward` {self.reward!r} gave {reward}; it must be finite")
+        return reward
 
     @property
     def retraces(self) -> bool:

@@ -1,8 +1,16 @@
 """Which environment a state belongs to."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
 
 from mtlgym import __version__
+
+# What it can raise to continue a state that is not whole, or not of the kind that it claims to be.
+UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+T = TypeVar("T")
 
 
 def sign(state: dict[str, Any], description: dict[str, Any]) -> dict[str, Any]:
@@ -23,12 +31,38 @@ def verify(signed: Any, description: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"the state was saved by mtlgym {signed['version']}; this is mtlgym {__version__}"
         )
-    theirs = signed["description"]
-    differing = [
-        f"{key}: {theirs.get(key)!r} there, {description.get(key)!r} here"
-        for key in sorted({*theirs, *description})
-        if theirs.get(key) != description.get(key)
-    ]
+    differing = differences(signed["description"], description)
     if differing:
-        raise ValueError(f"the state is of another environment: {'; '.join(differing)}")
+        raise ValueError(f"the state is of another environment: {differing}")
     return signed["state"]
+
+
+def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    """The options in which two descriptions differ; empty if they are the same."""
+    return "; ".join(
+        f"{key}: {theirs.get(key)!r} there, {ours.get(key)!r} here"
+        for key in sorted({*theirs, *ours})
+        if theirs.get(key) != ours.get(key)
+    )
+
+
+def gone_on(
+    signed: Any,
+    description: dict[str, Any],
+    rng: np.random.Generator,
+    resume: Callable[[dict[str, Any]], T],
+) -> T:
+    """What `resume` makes of the state, if it is of this environment; the generator goes on too.
+
+    Raises:
+        ValueError: if it is of another one, or not whole; the generator is unchanged then.
+    """
+    state = verify(signed, description)
+    try:
+        random = np.random.PCG64(0)
+        random.state = state["random"]
+        found = resume(state)
+    except UNFIT as error:
+        raise ValueError(f"the state cannot be continued: {error!r}") from error
+    rng.bit_generator.state = random.state
+    return found

@@ -14,6 +14,7 @@ from mtlgym.envs.history import History
 from mtlgym.envs.interfaces import make_interface
 from mtlgym.envs.observations import Observer
 from mtlgym.envs.options import configure
+from mtlgym.envs.training_run import TrainingRun
 from mtlgym.metrics import Baseline
 from mtlgym.problems.problem import Problem
 from mtlgym.record import Record
@@ -62,8 +63,8 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
             ValueError: for an unknown name or a value that is not allowed; says what is.
         """
         modes = self.metadata["render_modes"]
-        if render_mode is not None and render_mode not in modes:
-            raise ValueError(f"`render_mode` must be one of {modes}, not {render_mode!r}")
+        if not (render_mode is None or (isinstance(render_mode, str) and render_mode in modes)):
+            raise ValueError(f"`render_mode` must be None or one of {modes}, not {render_mode!r}")
         self.render_mode = render_mode
         self.configuration = configure(problem, baseline, options)
         self.problem = self.configuration.problem
@@ -73,7 +74,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         self.action_space = self.interface.space
         self._observer = Observer(self.settings.observation, tasks)
         self.observation_space = self._observer.space
-        self._episode: Episode | None = None
+        self._run = TrainingRun(self.configuration)
         self.is_open = False
         self._ready = False
         self._history = History()
@@ -85,19 +86,15 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         Raises:
             gymnasium.error.ResetNeeded: before `reset`.
         """
-        if self._episode is None:
-            raise gym.error.ResetNeeded("there is no model yet: call reset() first")
-        return self._episode
+        return self._run.episode
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Build a fresh model and look at its first losses; `options` has no effect."""
         super().reset(seed=seed)
-        episode = self._new_episode(int(self.np_random.integers(2**63)))
-        record = episode.start()
-        self._episode, self.is_open = episode, True
-        self._ready = False
+        record = self._run.start(int(self.np_random.integers(2**63)))
+        self.is_open, self._ready = True, False
         self._history = History()
         sizes = infos.sizes(self.problem, self.settings)
         return self._observer.observe(record), self._info(record) | sizes
@@ -114,8 +111,8 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         decision = self.interface.decode(action)
         before = self.episode.record
         self.is_open = False  # an error in the middle of a step leaves no episode to go on with
-        after = self.episode.advance(decision)
-        reward = self._reward(before, after)
+        after = self._run.advance(decision)
+        reward = self.settings.pay(before, after)
         truncated = not after.failed and after.step == self.episode.budget  # the MDP has no end
         self.is_open = not (after.failed or truncated)
         if self.render_mode is not None:
@@ -181,23 +178,23 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
     def load_state_dict(self, state: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Continue from a `state_dict`; as `load`."""
         state = snapshot.verify(state, self.configuration.description)
-        episode = self._new_episode(state["seed"])
-        episode.load_state_dict(state["episode"])
+        record = self._run.resume(state["seed"], state["episode"])
         self.np_random.bit_generator.state = state["random"]
         self._history = History.from_state(state["history"])
-        self._episode, self.is_open, self._ready = episode, state["open"], state["ready"]
-        return self._observer.observe(episode.record), self._info(episode.record)
+        self.is_open, self._ready = state["open"], state["ready"]
+        return self._observer.observe(record), self._info(record)
 
-    def _new_episode(self, seed: int) -> Episode:
-        return Episode(self.problem, self.configuration.training, self.settings, seed)
+    def follow(self) -> None:
+        """In a process that does not lead: take part until the leader closes its environment.
 
-    def _reward(self, before: Record, after: Record) -> float:
-        if after.failed:
-            return float(self.settings.failure_reward)
-        reward = float(self.settings.reward_function(before, after))
-        if not np.isfinite(reward):
-            raise ValueError(f"`reward` {self.settings.reward!r} gave {reward}; it must be finite")
-        return reward
+        Raises:
+            RuntimeError: in one that leads or is alone, or if the leader is gone.
+        """
+        self._run.follow()
+
+    def close(self) -> None:
+        """Let those that follow return."""
+        self._run.close()
 
     def _info(self, record: Record) -> dict[str, Any]:
         return infos.info(record, self.problem, self.settings, self._ready)

@@ -7,6 +7,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from mtlgym.envs.given import as_array
+
 
 def mode(given: AutoresetMode | str) -> AutoresetMode:
     """The mode, by itself or by its value.
@@ -22,19 +24,26 @@ def mode(given: AutoresetMode | str) -> AutoresetMode:
     return AutoresetMode(given)
 
 
-def seeds(given: int | Sequence[int | None] | None, rows: int) -> Sequence[int | None]:
+def seeds(value: Any, rows: int) -> list[int | None]:
     """A seed or None for each row: one seed stands for itself and those after it.
 
     Raises:
-        ValueError: for another number of seeds.
+        ValueError: for another number of seeds, and for what is no integer.
     """
-    if given is None:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None:
         return [None] * rows
-    if isinstance(given, int):
-        return [given + row for row in range(rows)]
-    if len(given) != rows:
-        raise ValueError(f"`seed` must be one seed or {rows} of them, not {len(given)}")
-    return given
+    if isinstance(value, int):
+        return [value + row for row in range(rows)]
+    if isinstance(value, bytes) or not isinstance(value, Sequence):
+        raise ValueError(f"`seed` must be one seed or {rows} of them, not {value!r}")
+    if len(value) != rows:
+        raise ValueError(f"`seed` must be one seed or {rows} of them, not {len(value)}")
+    found = [each.item() if isinstance(each, np.integer) else each for each in value]
+    if not all(each is None or isinstance(each, int) for each in found):
+        raise ValueError(f"`seed` must be {rows} integers or None, not {value!r}")
+    return found
 
 
 def reset_mask(options: dict[str, Any] | None, rows: int) -> NDArray[np.bool_]:
@@ -49,10 +58,7 @@ def reset_mask(options: dict[str, Any] | None, rows: int) -> NDArray[np.bool_]:
     given = (options or {}).get("reset_mask")
     if given is None:
         return np.ones(rows, np.bool_)
-    try:
-        mask = np.asarray(given)
-    except ValueError:  # lists of unequal lengths
-        mask = np.empty(0)
+    mask = as_array(given)
     if mask.shape != (rows,) or mask.dtype != np.bool_ or not mask.any():
         raise ValueError(
             f"`reset_mask` must be {rows} booleans of which at least one is True, not {given!r}"

@@ -52,14 +52,14 @@ class Annealing:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
+        lookup(COOLINGS, self.cooling, "`cooling`")
         for name in ("kl_z", "kl_z_rate", "kl_w", "kl_w_rate", "cooling_rate"):
             checks.real(name, getattr(self, name), 0.0)
         checks.real("coolest", self.coolest, 0.0, open_end=True)
-        checks.integer("cooling_every", self.cooling_every, least=1)
+        checks.integer("cooling_every", self.cooling_every, least=1, most=checks.WHOLE - 1)
         for name, value in vars(self).items():
             if not isinstance(value, str) and value > MOST:
                 raise ValueError(f"`{name}` must be at most {MOST:g}, not {value!r}")
-        lookup(COOLINGS, self.cooling, "`cooling`")
 
     def weight_z(self, step: Tensor) -> Tensor:
         """The weight of z's divergence after so many steps, ()."""

@@ -97,24 +97,24 @@ def scratch(
         max_length: tokens of the longest sample.
 
     Raises:
-        ValueError: for a number below 1, or if the heads do not divide the width.
+        ValueError: for a number that is not allowed, or if the heads do not divide the width.
     """
     for name, value in (("layers", layers), ("width", width), ("attention_heads", attention_heads)):
-        checks.integer(name, value, least=1)
+        checks.integer(name, value, least=1, most=checks.SIZE)
     if width % attention_heads:
         raise ValueError(
             f"`width` must be a multiple of `attention_heads`, not {width} for {attention_heads}"
         )
     config = BertConfig(
         vocab_size=len(vocabulary),
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=attention_heads,
-        intermediate_size=4 * width,
+        hidden_size=int(width),
+        num_hidden_layers=int(layers),
+        num_attention_heads=int(attention_heads),
+        intermediate_size=4 * int(width),
         max_position_embeddings=max_length,
     )
     build = partial(BertModel, config, add_pooling_layer=False)
-    return Encoder(word_pieces(vocabulary), build, width, None)
+    return Encoder(word_pieces(vocabulary), build, int(width), None)
 
 
 @cache  # so that the same vocabulary is the same tokeniser, whose tokens are made once

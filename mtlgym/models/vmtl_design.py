@@ -74,7 +74,7 @@ class Design:
         lookup(PRIORS, self.prior, "prior")
         lookup(ENCODERS, self.encoder, "encoder")
         for name in ("hidden", "latent", "samples"):
-            checks.integer(name, getattr(self, name), least=1)
+            checks.integer(name, getattr(self, name), least=1, most=checks.SIZE)
         checks.flag("local", self.local)
         checks.fraction("dropout", self.dropout)
         checks.flag("kl_per_number", self.kl_per_number)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mtlgym import checks
-from mtlgym.lookup import lookup, unknown
+from mtlgym.lookup import lookup
 from mtlgym.problems.scaling import SCALES
 
 LARGEST = 1e30  # shift of an attack
@@ -41,8 +41,7 @@ class Labels:
         checks.share("fraction", self.fraction)
         checks.fraction("validation", self.validation)
         checks.integer("split_seed", self.split_seed, least=0)
-        if self.related not in RELATED:
-            raise ValueError(unknown(self.related, RELATED, "`related`"))
+        lookup(dict.fromkeys(RELATED), self.related, "`related`")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache, lru_cache, partial
+from os import PathLike
 from pathlib import Path
 
 from mtlgym import checks
@@ -58,8 +59,10 @@ def build(
         ValueError: for an unknown, repeated or missing task, or a number that is not allowed.
         OSError: if a file or the encoder is not there; says how to get it.
     """
-    for name, value in (("max_length", max_length), ("validation", validation)):
-        checks.integer(name, value, least=1)
+    checks.integer("max_length", max_length, least=1, most=checks.SIZE)
+    checks.integer("validation", validation, least=1)
+    if not isinstance(encoder, str | PathLike | None):
+        raise ValueError(f"`encoder` must be a model's name or a folder, not {encoder!r}")
     checks.fraction("dropout", dropout)
     folder = sources.choose(data, "glue")
     if folder is None:

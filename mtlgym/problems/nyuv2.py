@@ -94,7 +94,7 @@ def build(
     lookup(METERS, metrics, "`metrics`")
     checks.flag("augment", augment)
     for name, size in (("height", height), ("width", width)):
-        checks.integer(name, size, least=2 ** len(filters))
+        checks.integer(name, size, least=2 ** len(filters), most=checks.SIZE)
     counts = _integers("rooms", rooms)
     if len(counts) != 3:
         raise ValueError(f"`rooms` must be three numbers (train, val, test), not {rooms!r}")
@@ -159,5 +159,5 @@ def _integers(name: str, values: Any) -> tuple[int, ...]:
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
         raise ValueError(f"`{name}` must be a sequence of integers, not {values!r}")
     for value in values:
-        checks.integer(name, value, least=1)
+        checks.integer(name, value, least=1, most=checks.SIZE)
     return tuple(int(value) for value in values)

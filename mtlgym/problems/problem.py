@@ -52,6 +52,11 @@ class Annealed(Protocol):
         ...
 
 
+def _nothing(model: nn.Module) -> dict[str, Any]:
+    """No findings: a function of its own, as problems are pickled and a lambda is not."""
+    return {}
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """Tasks, data, model, losses and metrics of one multi-task training.
@@ -89,4 +94,4 @@ class Problem:
     source: Source
     baseline: Baseline | None = None
     pretrained: str = ""
-    findings: Callable[[nn.Module], dict[str, Any]] = lambda model: {}
+    findings: Callable[[nn.Module], dict[str, Any]] = _nothing

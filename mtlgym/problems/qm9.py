@@ -59,11 +59,11 @@ def build(
         edge_hidden: width of the edge network's hidden layer.
 
     Raises:
-        ValueError: for an unknown, repeated or missing task, or a width below 1.
+        ValueError: for an unknown, repeated or missing task, or a width that is not allowed.
     """
     tasks = checks.tasks(tasks, TASKS)
     for name, width in (("dim", dim), ("edge_hidden", edge_hidden)):
-        checks.integer(name, width, least=1)
+        checks.integer(name, width, least=1, most=checks.SIZE)
     molecules, source = qm9.load(data)
     indices = qm9.split(len(molecules))
     targets = molecules.targets[:, [TASKS.index(task) for task in tasks]]

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from mtlgym.balancing.gradients import GradientMethod
 from mtlgym.balancing.state import check_keys, load_state_dict, state_dict
-from mtlgym.lookup import lookup, unknown
+from mtlgym.lookup import lookup
 from mtlgym.training.choice import choose
 from mtlgym.training.failure import UnsoundGradientError
-from mtlgym.training.group import Group, average
-from mtlgym.training.jacobian import STRATEGIES, Strategy
+from mtlgym.training.group import Group, average, means
+from mtlgym.training.jacobian import STRATEGIES, Strategy, check_reducible
 from mtlgym.training.layers import Layers
 from mtlgym.training.roots import FromFeatures, make_root
 from mtlgym.training.tap import Tap
@@ -70,11 +70,11 @@ class Aggregation:
             raise ValueError("`shared` must hold at least one parameter, not none")
         if strategy != AUTO:
             lookup({AUTO: None, **STRATEGIES}, strategy, "strategy")
-        if head_weighting is not None and head_weighting not in HEAD_WEIGHTINGS:
-            raise ValueError(unknown(head_weighting, HEAD_WEIGHTINGS, "`head_weighting`"))
+        if head_weighting is not None:
+            lookup(dict.fromkeys(HEAD_WEIGHTINGS), head_weighting, "`head_weighting`")
         if group is not None:
             strategy = "heads_loop" if strategy == AUTO else strategy
-            _check_reducible(strategy)
+            check_reducible(strategy)
         self.method = copy.copy(method)
         self.strategy = strategy
         self.weights = torch.empty(0, dtype=torch.float64)
@@ -139,7 +139,9 @@ class Aggregation:
         weights, direction = self._decide(method, gradients, losses.detach())
         scales = weights.to(slopes) if self._heads == "weighted" and len(weights) else None
         beyond = self._beyond(root, losses, slopes, others, scales)
-        average([grad for grad in beyond if grad is not None], self._group)
+        if self._group is not None:
+            # Copies, as a gradient may be another one's memory, or repeat its own.
+            beyond = means([g if g is None else g.clone() for g in beyond], others, self._group)
         self._tried, self.strategy, self._gradients = True, chosen, gradients
         for parameter, grad in zip((*self.shared, *others), (*direction, *beyond), strict=True):
             _add(parameter, grad)
@@ -257,14 +259,6 @@ def _is_half(tap: Tap | None) -> bool:
         return False
     seen = [call.rows for call in tap.calls] + ([] if tap.features is None else [tap.features])
     return any(each.dtype.itemsize == 2 for each in seen)
-
-
-def _check_reducible(strategy: str) -> None:
-    if strategy not in ("loop", "heads_loop"):
-        raise ValueError(
-            f"strategy {strategy!r} cannot average gradients over processes; use 'loop' or "
-            "'heads_loop'"
-        )
 
 
 def _add(parameter: Tensor, grad: Tensor | None) -> None:

@@ -6,8 +6,9 @@ from torch import nn
 
 from mtlgym import checks
 from mtlgym.balancing.method import gradient_method
-from mtlgym.lookup import lookup, unknown
+from mtlgym.lookup import lookup
 from mtlgym.training.aggregation import AUTO, HEAD_WEIGHTINGS, Aggregation
+from mtlgym.training.group import Group
 from mtlgym.training.jacobian import STRATEGIES
 from mtlgym.training.tap import Tap
 
@@ -40,13 +41,15 @@ class Balance:
                 raise ValueError(f"`aggregator` must be a text or None, not {self.aggregator!r}")
             gradient_method(self.aggregator)
         lookup({AUTO: None, **STRATEGIES}, self.jacobian, "jacobian strategy")
-        if self.head_weighting is not None and self.head_weighting not in HEAD_WEIGHTINGS:
-            raise ValueError(unknown(self.head_weighting, HEAD_WEIGHTINGS, "`head_weighting`"))
+        if self.head_weighting is not None:
+            lookup(dict.fromkeys(HEAD_WEIGHTINGS), self.head_weighting, "`head_weighting`")
         if self.max_norm is not None:
-            checks.real("max_norm", self.max_norm, 0.0, open_end=True)
+            checks.real("max_norm", self.max_norm, 0.0, open_end=True, most=checks.MOST)
 
-    def aggregation(self, model: nn.Module) -> tuple[Aggregation, Tap] | None:
+    def aggregation(self, model: nn.Module, group: Group = None) -> tuple[Aggregation, Tap] | None:
         """A fresh run of the method on a model with `trunk` and `heads`, and its tap.
+
+        The gradients are averaged over the group, if there is one.
 
         Raises:
             ValueError: if the tasks share nothing.
@@ -68,5 +71,6 @@ class Balance:
             tap=tap,
             strategy=self.jacobian,
             head_weighting=self.head_weighting,
+            group=group,
         )
         return aggregation, tap

@@ -10,10 +10,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
-import torch
 
+from mtlgym import nested
 from mtlgym.files import write_atomically
 
 MAGIC = b"mtlgym checkpoint 1\n"
@@ -27,11 +26,11 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
 
     Raises:
         TypeError: for any other value in the state; names it.
+        ValueError: for a state that holds itself, or is nested too deeply.
         OSError: if the file cannot be written.
     """
-    tensors: dict[str, torch.Tensor] = {}
-    structure = json.dumps(_encode(state, tensors))
-    payload = safetensors.torch.save(tensors, metadata={"state": structure})
+    structure, tensors = nested.encode(state)
+    payload = safetensors.torch.save(tensors, metadata={"state": json.dumps(structure)})
     write_atomically(path, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
 
 
@@ -39,7 +38,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     """Read what `save` wrote.
 
     Raises:
-        ValueError: if the file is no checkpoint, or one byte of it differs from what was written.
+        ValueError: if the file is no checkpoint, one byte of it differs from what was written, or
+            it was made to hold what no checkpoint holds; names it.
         FileNotFoundError: if there is no such file.
     """
     raw = Path(path).read_bytes()
@@ -57,41 +57,10 @@ def load(path: str | os.PathLike[str]) -> Any:
             "use an earlier checkpoint"
         )
     size = int.from_bytes(payload[:8], "little")
-    structure = json.loads(payload[8 : 8 + size])["__metadata__"]["state"]
-    return _decode(json.loads(structure), safetensors.torch.load(payload))
-
-
-def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, torch.Tensor | np.ndarray):
-        kind = "tensor" if isinstance(value, torch.Tensor) else "array"
-        key = str(len(tensors))
-        tensors[key] = torch.as_tensor(value).detach().cpu().clone().contiguous()
-        return {"": kind, "key": key}
-    if isinstance(value, list):
-        return [_encode(item, tensors) for item in value]
-    if isinstance(value, tuple):
-        return {"": "tuple", "items": [_encode(item, tensors) for item in value]}
-    if isinstance(value, dict):
-        pairs = [[_encode(key, tensors), _encode(item, tensors)] for key, item in value.items()]
-        return {"": "dict", "items": pairs}
-    raise TypeError(f"a checkpoint cannot hold {value!r} of type {type(value).__name__}")
-
-
-def _decode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    if isinstance(value, list):
-        return [_decode(item, tensors) for item in value]
-    if not isinstance(value, dict):
-        return value
-    match value[""]:
-        case "tensor":
-            return tensors[value["key"]]
-        case "array":
-            return tensors[value["key"]].numpy()
-        case "tuple":
-            return tuple(_decode(item, tensors) for item in value["items"])
-        case _:
-            return {_decode(key, tensors): _decode(item, tensors) for key, item in value["items"]}
+    header = nested.parse(payload[8 : 8 + size], str(path))
+    try:
+        text = header["__metadata__"]["state"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: it holds no state ({error!r})") from error
+    tensors = nested.read_tensors(payload, str(path))
+    return nested.decode(nested.parse(text, str(path)), tensors, str(path))

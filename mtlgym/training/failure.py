@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mtlgym.training.group import Group, anywhere
+
 
 class UnsoundGradientError(ArithmeticError):
     """Gradients of tasks that are not finite, or too large for their squares to be.
@@ -33,7 +35,12 @@ def soundness(model: nn.Module) -> Bool[Tensor, ""]:
     return _sound([p.grad for p in model.parameters() if p.grad is not None])
 
 
-def blame(model: nn.Module, terms: Float[Tensor, " tasks"], names: Sequence[str]) -> str:
+def blame(
+    model: nn.Module,
+    terms: Float[Tensor, " tasks"],
+    names: Sequence[str],
+    group: Group = None,
+) -> str:
     """Name the tasks whose own gradient is not sound; all, if only their sum is not.
 
     Where the tasks' losses meet in one tensor, an infinite derivative in one of them can make the
@@ -43,14 +50,15 @@ def blame(model: nn.Module, terms: Float[Tensor, " tasks"], names: Sequence[str]
         model: the model.
         terms: of the objective, one a task, with their graph.
         names: the tasks.
+        group: processes that share the batch; what is not sound in one of them counts.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     broken = []
-    for name, term in zip(names, terms, strict=True):
+    for term in terms:
         own = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-        if not _sound([gradient for gradient in own if gradient is not None]):
-            broken.append(name)
-    return unsound(broken or names)
+        broken.append(not _sound([gradient for gradient in own if gradient is not None]))
+    found = anywhere(broken, group, terms.device)
+    return unsound([name for name, bad in zip(names, found, strict=True) if bad] or names)
 
 
 def unsound(names: Sequence[str]) -> str:

@@ -1,14 +1,32 @@
 """Which batch comes next."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mtlgym.problems.problem import Batch, OrderedSplit, Split
 from mtlgym.randomness import ORDER, SAMPLES, derive
+from mtlgym.training.company import Company
 from mtlgym.training.settings import Training
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """What this process has of the next batch.
+
+    Attributes:
+        batch: its samples.
+        scale: what their mean losses are multiplied by, so that the mean over the processes is the
+            mean over the batch: processes x samples here / samples, one number a source; None
+            where this process has them all.
+    """
+
+    batch: Batch
+    scale: Tensor | None
 
 
 class Feed:
@@ -18,12 +36,17 @@ class Feed:
     on (seed, source, k) alone, so a position in the data is one number a source. An epoch's last
     batch is smaller where the size asks for it, or left out.
 
+    In a company of n processes the one of rank r has every n-th sample of a batch, from the r-th
+    on. One that is left without a sample takes the first, at scale 0.
+
     Attributes:
         batches: batches in an epoch of each source.
         drawn: batches drawn so far from each source; setting it moves the position.
     """
 
-    def __init__(self, split: Split, training: Training, seed: int) -> None:
+    def __init__(
+        self, split: Split, training: Training, seed: int, company: Company | None = None
+    ) -> None:
         """Feed batches of `training.batch_size` samples a source to the device."""
         batch_size = training.batch_size
         rest = 0 if training.drop_last else batch_size - 1
@@ -32,43 +55,60 @@ class Feed:
         self._split = split
         self._batch_size = batch_size
         self._seed = seed
+        self._rank, self._size = (company.rank, company.size) if company else (0, 1)
         self._device = torch.device(training.hardware.device)
         self._permutations: dict[int, tuple[int, NDArray[Any]]] = {}  # source -> (epoch, indices)
 
     def next_joint(self) -> Batch:
+        """The samples of `next_share`."""
+        return self.next_share().batch
+
+    def next_share(self) -> Share:
         """The next batch of all tasks: the one source's, or the tuple of all sources' batches."""
         parts = [self._next(source) for source in range(len(self.drawn))]
-        return parts[0] if len(parts) == 1 else tuple(parts)
+        if len(parts) == 1:
+            return parts[0]
+        scales = [part.scale for part in parts if part.scale is not None]
+        return Share(tuple(part.batch for part in parts), torch.cat(scales) if scales else None)
 
-    def next_of(self, task: int) -> Batch:
+    def next_share_of(self, task: int) -> Share:
         """The next batch of the task's source."""
         return self._next(self._source(task))
 
-    def peek(self, task: int) -> Batch:
-        """The batch that `next_of` would give, which stays to be drawn."""
+    def peek(self, task: int) -> Share:
+        """The batch that `next_share_of` would give, which stays to be drawn."""
         source = self._source(task)
-        return self.batch(source, self.drawn[source])
+        return self.share(source, self.drawn[source])
 
     def batch(self, source: int, k: int) -> Batch:
-        """The source's k-th batch."""
+        """The samples of `share`."""
+        return self.share(source, k).batch
+
+    def share(self, source: int, k: int) -> Share:
+        """What this process has of the source's k-th batch."""
         epoch, position = divmod(k, self.batches[source])
         if self._permutations.get(source, (-1,))[0] != epoch:
             rng = np.random.default_rng([self._seed, ORDER, source, epoch])
             self._permutations[source] = epoch, self._permutation(source, rng)
         start = position * self._batch_size
         indices = self._permutations[source][1][start : start + self._batch_size]
-        seed = derive(self._seed, SAMPLES, source, k)
-        return self._split.batch(source, indices, seed).to(self._device)
+        own = indices[self._rank :: self._size]
+        seed = derive(self._seed, SAMPLES, source, k, *((self._rank,) if self._rank else ()))
+        batch = self._split.batch(source, own if len(own) else indices[:1], seed).to(self._device)
+        if self._size == 1:
+            return Share(batch, None)
+        scale = self._size * len(own) / len(indices)
+        return Share(batch, torch.tensor([scale], dtype=torch.float64))
 
     def _permutation(self, source: int, rng: np.random.Generator) -> NDArray[Any]:
         if isinstance(self._split, OrderedSplit):
             return self._split.order(source, self._batch_size, rng)
         return rng.permutation(self._split.sizes[source])
 
-    def _next(self, source: int) -> Batch:
-        batch = self.batch(source, self.drawn[source])
+    def _next(self, source: int) -> Share:
+        share = self.share(source, self.drawn[source])
         self.drawn[source] += 1
-        return batch
+        return share
 
     def _source(self, task: int) -> int:
         return task if len(self.drawn) > 1 else 0

@@ -1,5 +1,6 @@
 """What a training runs on, and in which layout and precision."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,7 +10,7 @@ import torch._functorch.config
 from torch import nn
 
 from mtlgym import checks
-from mtlgym.lookup import unknown
+from mtlgym.lookup import lookup
 
 PRECISIONS = ("bfloat16", "float32")
 
@@ -26,6 +27,8 @@ class Hardware:
         fused: one kernel for the optimizer's whole update; whether gradients were finite is then
             read with the next batch's losses, so that a step waits for the device only once.
         compile: compile the model with `torch.compile`, when it is first used.
+        distributed: whether the processes that torchrun started train one model together, each on
+            its part of every batch. A device `cuda` is then this process's own.
     """
 
     device: str = "cpu"
@@ -33,18 +36,21 @@ class Hardware:
     precision: str = "float32"
     fused: bool = False
     compile: bool = False
+    distributed: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be had here."""
+        for name in ("channels_last", "fused", "compile", "distributed"):
+            checks.flag(name, getattr(self, name))
+        if self.distributed and str(self.device) == "cuda":
+            object.__setattr__(self, "device", f"cuda:{os.environ.get('LOCAL_RANK', 0)}")
         try:
-            torch.empty(0, device=self.device).tolist()  # which a tensor without data refuses
-        except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+            found = torch.device(self.device)  # refuses None, which `empty` takes for a default
+            torch.empty(0, device=found).tolist()  # which a tensor without data refuses
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
             text = f"`device` must name a device that torch has here, not {self.device!r}"
             raise ValueError(text) from error
-        if self.precision not in PRECISIONS:
-            raise ValueError(unknown(self.precision, PRECISIONS, "`precision`"))
-        for name in ("channels_last", "fused", "compile"):
-            checks.flag(name, getattr(self, name))
+        lookup(dict.fromkeys(PRECISIONS), self.precision, "`precision`")
 
     def place(self, model: nn.Module) -> nn.Module:
         """The model on the device, in the layout."""

@@ -135,20 +135,35 @@ class Plan:
             all heads, and not at the losses.
         exact: whether the Gramian is that of the parameters' gradients.
         jacobian: whether G itself is made.
+        reducible: whether it is made as one tensor, which can be averaged over processes.
     """
 
     kind: type[Strategy]
     from_trunk: bool
     exact: bool = True
     jacobian: bool = True
+    reducible: bool = False
 
 
 STRATEGIES = {
     "batched": Plan(Batched, from_trunk=False),
     "features": Plan(Features, from_trunk=True, exact=False, jacobian=False),
     "heads_batched": Plan(Batched, from_trunk=True),
-    "heads_loop": Plan(Loop, from_trunk=True),
+    "heads_loop": Plan(Loop, from_trunk=True, reducible=True),
     "layers": Plan(Layers, from_trunk=True, jacobian=False),
-    "loop": Plan(Loop, from_trunk=False),
+    "loop": Plan(Loop, from_trunk=False, reducible=True),
     "threads": Plan(Threads, from_trunk=True),
 }
+
+
+def check_reducible(strategy: str) -> None:
+    """Refuse a strategy whose gradients cannot be averaged over processes.
+
+    Raises:
+        ValueError: names those that can.
+    """
+    if not STRATEGIES[strategy].reducible:
+        usable = " or ".join(repr(name) for name, plan in STRATEGIES.items() if plan.reducible)
+        raise ValueError(
+            f"strategy {strategy!r} cannot average gradients over processes; use {usable}"
+        )

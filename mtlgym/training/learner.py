@@ -1,8 +1,7 @@
 """The model in training: what an environment's decisions act on."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,10 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mtlgym.balancing.objective import weighted
-from mtlgym.problems.problem import Annealed, Batch, Problem
-from mtlgym.randomness import FORWARD, MODEL, private_randomness
+from mtlgym.problems.problem import Problem
+from mtlgym.randomness import MODEL, private_randomness
+from mtlgym.training.buffers import copies, put_back, unmoved
+from mtlgym.training.company import Company
 from mtlgym.training.failure import UnsoundGradientError, blame, failed_losses, unsound
-from mtlgym.training.feed import Feed
+from mtlgym.training.feed import Feed, Share
+from mtlgym.training.forward import Forward
 from mtlgym.training.settings import Training
 from mtlgym.training.timetable import Timetable
 from mtlgym.training.update import Update
@@ -26,6 +28,9 @@ class Learner:
     Where decisions weigh the tasks, `look` and `learn` alternate: one forward and one backward
     pass a step. Where they choose the task, `learn_task` makes the whole step.
 
+    In a company each process has a learner of the same model. Losses are those of the whole batch
+    in all of them, and so are failures.
+
     Attributes:
         model: the model in training.
         update: its optimizer and gradient method.
@@ -36,28 +41,33 @@ class Learner:
     """
 
     def __init__(
-        self, problem: Problem, training: Training, seed: int, transform: str, *, joint: bool
+        self,
+        problem: Problem,
+        training: Training,
+        seed: int,
+        transform: str,
+        *,
+        joint: bool,
+        company: Company | None = None,
     ) -> None:
         """Build the model and the optimizer; all chance comes from `seed`, in [0, 2^63).
 
-        `joint` says whether decisions weigh the tasks of a joint batch.
+        `joint` says whether decisions weigh the tasks of a joint batch; the company's processes
+        share the batches.
         """
         self._problem = problem
-        self._seed = seed
         self._transform = transform
+        self._company = company
         self._hardware = training.hardware
-        self._device = torch.device(training.hardware.device)
-        with private_randomness(self._device, seed, MODEL):
+        with private_randomness(torch.device(self._hardware.device), seed, MODEL):
             self.model = training.hardware.place(problem.build())
-        self._annealed = self.model if isinstance(self.model, Annealed) else None
-        self._called = training.hardware.called(
-            self.model, repeated=training.balance.aggregator is not None
-        )
-        self.update = Update(self.model, training, transform)
-        self._pending: tuple[Batch, Tensor] | None = None  # a batch and its losses, with a graph
-        self._trained: tuple[Batch, Tensor] | None = None  # the last one and its weights
-        self.feed = Feed(problem.splits["train"], training, seed)
-        self.validation = Validation(problem, keep_best=training.keep_best)
+        self.update = Update(self.model, training, transform, company)
+        watching = self.update.watching
+        self._forward = Forward(problem, training, self.model, seed, watching, company)
+        self._pending: tuple[Share, Tensor] | None = None  # a batch and its losses, with a graph
+        self._trained: tuple[Share, Tensor] | None = None  # the last one and its weights
+        self.feed = Feed(problem.splits["train"], training, seed, company)
+        self.validation = Validation(problem, keep_best=training.keep_best, company=company)
         self.timetable = Timetable(
             training, self.update.optimizer, self.validation, self.feed.batches, joint=joint
         )
@@ -72,20 +82,15 @@ class Learner:
         """Draw the next batch; give the losses that `learn` will train on, and any failure.
 
         With a fused optimizer the failure may be that of the step before, which was not made.
+        After a failure the model's buffers are as before the look.
         """
-        batch = self.feed.next_joint()
-        losses = self._forward(batch, None)
+        before, batch = copies(self.model), self.feed.next_share()
+        losses = self._forward(batch, None, self.steps)
         self._pending = batch, losses
-        if self.update.pending is None:
-            seen = losses.detach().cpu()
-            return seen, failed_losses(seen, self._problem.tasks)
-        both = torch.cat([losses.detach(), self.update.pending[None]]).cpu()  # one wait for both
-        seen, self.update.pending = both[:-1], None
-        if not both[-1]:
-            return seen, failed_losses(seen, self._problem.tasks)
-        self.steps -= 1
-        assert self._trained is not None
-        return seen, self._blame(*self._trained, None)
+        seen, failure = self._seen(losses)
+        if failure:
+            put_back(self.model, before)
+        return seen, failure
 
     def learn(self, weights: Float[Tensor, " tasks"]) -> str:
         """Train on the batch that was looked at; give any failure.
@@ -97,13 +102,19 @@ class Learner:
         return self._update(losses, weights.to(losses), batch, None)
 
     def learn_task(self, task: int) -> tuple[Float[Tensor, " one"], str]:
-        """Train on the task's next batch; give its loss before the update, and any failure."""
-        batch = self.feed.next_of(task)
-        losses = self._forward(batch, task)
+        """Train on the task's next batch; give its loss before the update, and any failure.
+
+        After a failure the model is as it was.
+        """
+        before, batch = copies(self.model), self.feed.next_share_of(task)
+        losses = self._forward(batch, task, self.steps)
         self._pending = batch, losses
         seen = losses.detach().cpu()
         failure = failed_losses(seen, self._names(task))
-        return seen, failure or self._update(losses, torch.ones_like(losses), batch, task)
+        failure = failure or self._update(losses, torch.ones_like(losses), batch, task)
+        if failure:
+            put_back(self.model, before)
+        return seen, failure
 
     def retrace(self, task: int | None) -> Float[Tensor, " trained"]:
         """The losses, after the update, of the batch just trained on: one more forward pass.
@@ -111,18 +122,14 @@ class Learner:
         Dropout draws what it drew before the update.
         """
         assert self._pending is not None, "there is no batch before the first decision"
-        self.steps -= 1
-        try:
-            with torch.no_grad(), self._same_buffers():
-                return self._forward(self._pending[0], task).cpu()
-        finally:
-            self.steps += 1
+        with torch.no_grad(), unmoved(self.model):
+            return self._forward(self._pending[0], task, self.steps - 1).cpu()
 
     def first_losses(self) -> Float[Tensor, " tasks"]:
         """Each task's loss on its first batch, which stays to be drawn."""
-        with torch.no_grad(), self._same_buffers():
+        with torch.no_grad(), unmoved(self.model):
             tasks = range(len(self._problem.tasks))
-            return torch.cat([self._forward(self.feed.peek(t), t).cpu() for t in tasks])
+            return torch.cat([self._forward(self.feed.peek(t), t, self.steps).cpu() for t in tasks])
 
     def end_step(self) -> None:
         """Validate and move the learning rate on, as far as it is due."""
@@ -151,34 +158,25 @@ class Learner:
         if look:
             self.feed.drawn = [k - 1 for k in self.feed.drawn]
             self.look()
-            # Looking moved the running statistics, which the state holds as moved already; `.data`
-            # because the graph of the pending losses refers to them without needing their values.
-            for name, buffer in self.model.named_buffers():
-                if name in state["model"]:
-                    buffer.data.copy_(state["model"][name])
+            put_back(self.model, state["model"])  # which looking has moved once more
 
     def _names(self, task: int | None) -> Sequence[str]:
         return self._problem.tasks if task is None else (self._problem.tasks[task],)
 
-    def _forward(self, batch: Batch, task: int | None) -> Tensor:
-        if self._annealed is not None:
-            self._annealed.at(self.steps)
-        key = (self._seed, FORWARD, self.steps)
-        with private_randomness(self._device, *key), self._hardware.repeatable():
-            if task is not None:
-                with self._hardware.forward():
-                    loss = self._problem.task_loss(self._called, batch, task)
-                return _precise(loss).reshape(1)
-            with self.update.watching(), self._hardware.forward():
-                losses = self._problem.losses(self._called, batch)
-        if losses.shape != (len(self._problem.tasks),):
-            raise ValueError(
-                f"the losses of problem {self._problem.name!r} must have the shape "
-                f"({len(self._problem.tasks)},), not {tuple(losses.shape)}"
-            )
-        return _precise(losses)
+    def _seen(self, losses: Tensor) -> tuple[Tensor, str]:
+        """The losses on the CPU, and any failure: theirs, or that of a step that was not made."""
+        if self.update.pending is None:
+            seen = losses.detach().cpu()
+            return seen, failed_losses(seen, self._problem.tasks)
+        both = torch.cat([losses.detach(), self.update.pending[None]]).cpu()  # one wait for both
+        seen, self.update.pending = both[:-1], None
+        if not both[-1]:
+            return seen, failed_losses(seen, self._problem.tasks)
+        self.steps -= 1
+        assert self._trained is not None
+        return seen, self._blame(*self._trained, None)
 
-    def _update(self, losses: Tensor, weights: Tensor, batch: Batch, task: int | None) -> str:
+    def _update(self, losses: Tensor, weights: Tensor, batch: Share, task: int | None) -> str:
         if not losses.requires_grad:
             raise ValueError(f"the losses of problem {self._problem.name!r} have no gradient")
         self._pending = batch, losses.detach()  # the graph goes with the last step that needs it
@@ -193,22 +191,8 @@ class Learner:
         self.steps += 1
         return ""
 
-    def _blame(self, batch: Batch, weights: Tensor, task: int | None) -> str:
-        with self._same_buffers():
-            terms = weighted(self._forward(batch, task), weights, self._transform)
-            return blame(self.model, terms, self._names(task))
-
-    @contextmanager
-    def _same_buffers(self) -> Iterator[None]:
-        """Afterwards the buffers (running statistics) are as before."""
-        buffers = [buffer.clone() for buffer in self.model.buffers()]
-        try:
-            yield
-        finally:
-            for buffer, old in zip(self.model.buffers(), buffers, strict=True):
-                buffer.data.copy_(old)
-
-
-def _precise(losses: Tensor) -> Tensor:
-    """The losses in float32 at least."""
-    return losses.to(torch.promote_types(losses.dtype, torch.float32))
+    def _blame(self, batch: Share, weights: Tensor, task: int | None) -> str:
+        with unmoved(self.model):
+            losses = self._forward(batch, task, self.steps)
+            terms = weighted(losses, weights, self._transform)
+            return blame(self.model, terms, self._names(task), self._company)

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,70 +10,23 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtlgym import checks
-from mtlgym.lookup import lookup
 from mtlgym.problems.images import ImageProblem, Samples
 from mtlgym.randomness import MODEL, ORDER, private_randomness
+from mtlgym.training.buffers import copies, put_back, statistics
+from mtlgym.training.company import Company
 from mtlgym.training.failure import blame, failed_losses, soundness
+from mtlgym.training.group import average, average_gradients
 from mtlgym.training.hardware import Hardware
 from mtlgym.training.optimizers import OPTIMIZERS
+from mtlgym.training.regime import Regime
 from mtlgym.training.schedulers import SCHEDULERS
-
-
-@dataclass(frozen=True)
-class Regime:
-    """How a network is trained, whatever routes its samples.
-
-    Attributes:
-        epochs: that the learning rate's schedule and `is_open` reckon with; training can go on.
-        batch_size: samples of a gradient step. An epoch's rest that fills no batch is left out.
-        optimizer: a key of `OPTIMIZERS`.
-        lr: the learning rate, which the scheduler's factors multiply.
-        weight_decay: the optimizer's.
-        scheduler: a key of `SCHEDULERS` but for `plateau`; `tenth` is said to be the paper's.
-        balanced: whether every minibatch has as many samples of each task, row r of task r modulo
-            the tasks; an epoch then ends with the task of the fewest samples, and the rest of the
-            others' is left out.
-    """
-
-    epochs: int = 50
-    batch_size: int = 64
-    optimizer: str = "sgd"
-    lr: float = 1e-2
-    weight_decay: float = 0.0
-    scheduler: str = "tenth"
-    balanced: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what no training can be made of."""
-        for name in ("epochs", "batch_size"):
-            checks.integer(name, getattr(self, name), least=1)
-        checks.real("lr", self.lr, 0.0, open_end=True)
-        checks.real("weight_decay", self.weight_decay, 0.0)
-        lookup(OPTIMIZERS, self.optimizer, "optimizer")
-        lookup({k: v for k, v in SCHEDULERS.items() if k != "plateau"}, self.scheduler, "scheduler")
-        checks.flag("balanced", self.balanced)
-
-    def batches(self, sizes: NDArray[np.int64]) -> int:
-        """Minibatches in an epoch of so many training samples of each task, (tasks,).
-
-        Raises:
-            ValueError: if they fill none, or a balanced one has no equal share for each task.
-        """
-        size, allowed = self.batch_size, f"at most the number of training samples, {sizes.sum()}"
-        used = sizes.sum()
-        if self.balanced:
-            used = sizes.min() * len(sizes)
-            allowed = f"a multiple of the tasks, {len(sizes)}, and at most {used}, as `balanced`"
-        if used < size or (self.balanced and size % len(sizes)):
-            raise ValueError(
-                f"`batch_size` (in the vector form `num_envs`) must be {allowed}, not {size}"
-            )
-        return int(used) // size
 
 
 class MinibatchTraining:
     """A network and its optimizer; the samples come in a fresh permutation an epoch.
+
+    In a company each process has the same network, and as many of a minibatch's rows, one after
+    another by rank: `samples`, `features` and `losses` are of those.
 
     Attributes:
         model: the network in training.
@@ -94,6 +46,7 @@ class MinibatchTraining:
         regime: Regime,
         hardware: Hardware,
         seed: int,
+        company: Company | None = None,
     ) -> None:
         """Build the network; all chance comes from `seed`, in [0, 2^63).
 
@@ -101,7 +54,8 @@ class MinibatchTraining:
             ValueError: for a `batch_size` that the problem's tasks do not allow.
         """
         self._problem, self._regime, self._hardware = problem, regime, hardware
-        self._seed = seed
+        self._seed, self._company = seed, company
+        self._rank, self._size = (company.rank, company.size) if company else (0, 1)
         self.batches = regime.batches(problem.sizes("train"))
         with private_randomness(torch.device(hardware.device), seed, MODEL):
             self.model = hardware.place(build())
@@ -111,6 +65,7 @@ class MinibatchTraining:
         self._timing = SCHEDULERS[regime.scheduler]
         self._scheduler = self._timing.make(self._optimizer, self.batches * regime.epochs)
         self._order: tuple[int, NDArray[Any]] = (-1, np.empty(0, np.int64))
+        self._before: dict[str, Tensor] = {}  # the buffers before the minibatch under way
         self.updates = self._drawn = 0
 
     @property
@@ -123,11 +78,13 @@ class MinibatchTraining:
         epoch, position = divmod(self._drawn, self.batches)
         if self._order[0] != epoch:
             self._order = epoch, self._shuffled(epoch)
-        start = position * self._regime.batch_size
-        chosen = self._order[1][start : start + self._regime.batch_size]
+        rows = self._regime.batch_size // self._size
+        start = position * self._regime.batch_size + self._rank * rows
         self._drawn += 1
-        self.samples = self._problem.samples("train", chosen)
+        self._before = copies(self.model)
+        self.samples = self._problem.samples("train", self._order[1][start : start + rows])
         self.features = self.look(self.samples)
+        average(statistics(self.model), self._company)
 
     def look(self, samples: Samples) -> Float[Tensor, "rows features"]:
         """What the trunk makes of these images."""
@@ -136,7 +93,7 @@ class MinibatchTraining:
             images = images.contiguous(memory_format=torch.channels_last)
         with self._hardware.forward():
             features: Tensor = self.model.trunk(images)  # type: ignore[operator]
-        return features.float()
+        return features.to(torch.promote_types(features.dtype, torch.float32))
 
     def losses(self, scores: Float[Tensor, "rows classes"], rows: slice) -> Float[Tensor, " rows"]:
         """The losses of these rows of the minibatch, with their graph."""
@@ -145,15 +102,23 @@ class MinibatchTraining:
         return self._problem.losses(scores, task, label)
 
     def learn(self, losses: Float[Tensor, " rows"]) -> str:
-        """Train on all rows' mean loss; say what failed, and then change no parameter."""
+        """Train on all rows' mean loss; say what failed, and then change no parameter.
+
+        The buffers are then as before the minibatch.
+
+        In a company `losses` are of this process's rows.
+        """
         names = self._problem.tasks
         task = self.samples.task.to(losses.device)
         sums = losses.new_zeros(len(names)).index_add(0, task, losses)
-        failure = failed_losses(sums.detach().cpu(), names)
+        whole = sums.detach().clone()
+        average([whole], self._company)
+        failure = failed_losses(whole.cpu(), names)
         if not failure:
             failure = self._backward(sums / len(losses))
         if failure:
             self._optimizer.zero_grad()  # then its step moves nothing; schedulers ask for one
+            put_back(self.model, self._before)
         self._optimizer.step()
         self.updates += 1
         if self._timing.per_step or self.updates % self.batches == 0:
@@ -167,6 +132,7 @@ class MinibatchTraining:
             "updates": self.updates,
             "drawn": self._drawn,
             "model": dict(self.model.state_dict()),
+            "before": self._before,
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
         }
@@ -178,11 +144,10 @@ class MinibatchTraining:
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self._scheduler.load_state_dict(state["scheduler"])
         self.updates, self._drawn = int(state["updates"]), int(state["drawn"]) - 1
+        names = [name for name, _ in self.model.named_buffers()]
+        put_back(self.model, {name: state["before"][name] for name in names})
         self.begin()
-        # Looking moved the running statistics, which the state holds as moved already; `.data`
-        # because the graph of the features refers to them without needing their values.
-        for name, buffer in self.model.named_buffers():
-            buffer.data.copy_(state["model"][name])
+        put_back(self.model, {name: state["model"][name] for name in names})
 
     def _shuffled(self, epoch: int) -> NDArray[Any]:
         rng = np.random.default_rng([self._seed, ORDER, epoch])
@@ -195,6 +160,7 @@ class MinibatchTraining:
     def _backward(self, terms: Float[Tensor, " tasks"]) -> str:
         self._optimizer.zero_grad()
         terms.sum().backward(retain_graph=True)  # for the blame, should there be any
+        average_gradients(self.model.parameters(), self._company)
         if soundness(self.model):
             return ""
-        return blame(self.model, terms, self._problem.tasks)
+        return blame(self.model, terms, self._problem.tasks, self._company)

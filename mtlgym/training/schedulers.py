@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau, StepLR
@@ -11,7 +12,7 @@ WARM_UP = 0.1  # of the budget
 
 def constant(optimizer: Optimizer, budget: int) -> LRScheduler:
     """The same learning rate throughout."""
-    return LambdaLR(optimizer, lambda epoch: 1.0)
+    return LambdaLR(optimizer, _whole)
 
 
 def halve(optimizer: Optimizer, budget: int) -> LRScheduler:
@@ -31,13 +32,7 @@ def linear(optimizer: Optimizer, budget: int) -> LRScheduler:
     for fine-tuning.
     Differs from it in that the fall begins after the warm-up, at the whole learning rate.
     """
-    rising = max(1, round(WARM_UP * budget))
-
-    def factor(step: int) -> float:
-        falling = (budget - step) / max(1, budget - rising)
-        return max(0.0, min((step + 1) / rising, falling))
-
-    return LambdaLR(optimizer, factor)
+    return LambdaLR(optimizer, partial(_risen_and_fallen, budget))
 
 
 def plateau(optimizer: Optimizer, budget: int) -> LRScheduler:
@@ -51,6 +46,17 @@ def plateau(optimizer: Optimizer, budget: int) -> LRScheduler:
 def tenth(optimizer: Optimizer, budget: int) -> LRScheduler:
     """A tenth of the learning rate after every 20 epochs, as for routing, as far as is known."""
     return StepLR(optimizer, step_size=20, gamma=0.1)
+
+
+# No closures, as a scheduler could not be pickled with them.
+def _whole(epoch: int) -> float:
+    return 1.0
+
+
+def _risen_and_fallen(budget: int, step: int) -> float:
+    rising = max(1, round(WARM_UP * budget))
+    falling = (budget - step) / max(1, budget - rising)
+    return max(0.0, min((step + 1) / rising, falling))
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from torch.optim import Optimizer
 
 from mtlgym import checks
 from mtlgym.lookup import lookup
+from mtlgym.training.aggregation import AUTO
 from mtlgym.training.balance import Balance
 from mtlgym.training.hardware import Hardware
+from mtlgym.training.jacobian import check_reducible
 from mtlgym.training.optimizers import OPTIMIZERS, Parameters
 from mtlgym.training.schedulers import SCHEDULERS
 
@@ -50,20 +52,24 @@ class Training:
 
     def __post_init__(self) -> None:
         """Refuse what no training can be made of."""
-        for name in ("epochs", "batch_size"):
-            checks.integer(name, getattr(self, name), least=1)
+        longest = checks.WHOLE - 1
+        checks.integer("epochs", self.epochs, least=1, most=longest)
+        checks.integer("batch_size", self.batch_size, least=1, most=checks.SIZE)
         for name in ("steps", "validate_steps"):
             if getattr(self, name) is not None:
-                checks.integer(name, getattr(self, name), least=1)
-        checks.real("lr", self.lr, 0.0, open_end=True)
-        checks.real("weight_decay", self.weight_decay, 0.0)
-        checks.integer("validate_every", self.validate_every, least=0)
+                checks.integer(name, getattr(self, name), least=1, most=longest)
+        checks.real("lr", self.lr, 0.0, open_end=True, most=checks.MOST)
+        checks.real("weight_decay", self.weight_decay, 0.0, most=checks.MOST)
+        checks.integer("validate_every", self.validate_every, least=0, most=longest)
         checks.flag("drop_last", self.drop_last)
         checks.flag("keep_best", self.keep_best)
         lookup(OPTIMIZERS, self.optimizer, "optimizer")
         lookup(SCHEDULERS, self.scheduler, "scheduler")
         if self.scheduler == "plateau" and (self.validate_every != 1 or self.validate_steps):
             raise ValueError("scheduler 'plateau' needs `validate_every=1` and no `validate_steps`")
+        balance = self.balance
+        if self.hardware.distributed and balance.aggregator and balance.jacobian != AUTO:
+            check_reducible(balance.jacobian)
 
     def make_optimizer(self, parameters: Parameters) -> Optimizer:
         """The optimizer of these parameters."""

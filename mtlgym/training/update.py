@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mtlgym.balancing.objective import slopes, weighted
 from mtlgym.training.failure import soundness
+from mtlgym.training.group import Group, average_gradients
 from mtlgym.training.settings import Training
 
 
@@ -23,14 +24,20 @@ class Update:
             not sound: one number on the device, 1 if so; None once somebody has asked.
     """
 
-    def __init__(self, model: nn.Module, training: Training, transform: str) -> None:
-        """Set up for a model with the modules `trunk` and `heads`."""
+    def __init__(
+        self, model: nn.Module, training: Training, transform: str, group: Group = None
+    ) -> None:
+        """Set up for a model with the modules `trunk` and `heads`.
+
+        Gradients are averaged over the group, if there is one.
+        """
         self.optimizer = training.make_optimizer(model.parameters())
-        found = training.balance.aggregation(model)
+        found = training.balance.aggregation(model, group)
         self.aggregation = found[0] if found else None
         self._tap = found[1] if found else None
         self.pending: Tensor | None = None
         self._model = model
+        self._group = group
         self._transform = transform
         self._fused = training.hardware.fused
         self._compiled = training.hardware.compile
@@ -54,6 +61,7 @@ class Update:
         self.optimizer.zero_grad()
         if self.aggregation is None or not joint:
             weighted(losses, weights, self._transform).sum().backward()
+            average_gradients(self._model.parameters(), self._group)
         else:
             factors = slopes(losses.detach(), weights, self._transform)
             shared = set(self.aggregation.shared)

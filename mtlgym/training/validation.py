@@ -10,6 +10,7 @@ from torch import nn
 from mtlgym.lookup import lookup
 from mtlgym.metrics import delta_m, judged, mean_score
 from mtlgym.problems.problem import Problem
+from mtlgym.training.company import Company
 
 
 def measure(problem: Problem, model: nn.Module, split: str) -> dict[str, float]:
@@ -40,8 +41,14 @@ class Validation:
         values: the last validation's `task/metric` values.
     """
 
-    def __init__(self, problem: Problem, *, keep_best: bool = True) -> None:
-        """Nothing is validated yet; `keep_best` says whether the best parameters are kept."""
+    def __init__(
+        self, problem: Problem, *, keep_best: bool = True, company: Company | None = None
+    ) -> None:
+        """Nothing is validated yet; `keep_best` says whether the best parameters are kept.
+
+        In a company the leader validates, and the others take its word.
+        """
+        self._company = company
         self._problem = problem
         self._keep_best = keep_best
         self._best: dict[str, Any] | None = None
@@ -51,7 +58,7 @@ class Validation:
 
     def run(self, model: nn.Module) -> None:
         """Validate; keep a copy of the model's state if it is the best one."""
-        self.values = measure(self._problem, model, "val")
+        self.values = self._measured(model)
         self.score = self._score(self.values)
         if self.score < self.best_score:
             self.best_score = self.score
@@ -65,6 +72,11 @@ class Validation:
         best = copy.deepcopy(model)
         best.load_state_dict(self._best)
         return best
+
+    def _measured(self, model: nn.Module) -> dict[str, float]:
+        if self._company is None:
+            return measure(self._problem, model, "val")
+        return self._company.led(lambda: measure(self._problem, model, "val"))
 
     def _score(self, values: Mapping[str, float]) -> float:
         baseline = self._problem.baseline

@@ -1,0 +1,127 @@
+"""Finished runs of any environments, as they lie in a folder."""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from mtlgym import __version__, sealed
+from mtlgym.bench import jsonl
+from mtlgym.bench.cell import CELLS, LOG, RESULT, Cell
+
+LAYOUT: Mapping[str, Any] = {  # what every result has
+    "env": str,
+    "agent": str,
+    "seed": int,
+    "options": dict,
+    "tasks": list,
+    "data": str,
+    "data_sha256": str,
+    "units": dict,
+    "higher_is_better": dict,
+    "failure": str,
+    "steps": int,
+    "seconds": int | float,
+    "log_sha256": str,
+    "versions": dict,
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run.
+
+    Attributes:
+        result: what its `result.json` says.
+        folder: where its files are.
+        name: what tells it from runs of other settings in its environment: the row's label or the
+            agent, and those options that differ between the environment's runs.
+    """
+
+    result: dict[str, Any]
+    folder: Path
+    name: str
+
+    @property
+    def seed(self) -> int:
+        """The run's."""
+        return self.result["seed"]
+
+    @property
+    def version(self) -> str:
+        """Of mtlgym, that it ran with."""
+        return self.result["versions"].get("mtlgym", "")
+
+    def log(self) -> list[dict[str, Any]]:
+        """The rows of its log; none, with a warning, if the file is missing or not what it was."""
+        path = self.folder / LOG
+        if not path.exists() or sha256(path.read_bytes()).hexdigest() != self.result["log_sha256"]:
+            warnings.warn(f"{path} is missing or damaged and left out", UserWarning, stacklevel=2)
+            return []
+        return jsonl.read(path)
+
+
+def read_finished(out: Path, env: str = "*") -> list[Finished]:
+    """The finished runs of a folder, by environment, name and seed.
+
+    Those that are unfinished are left out; those that are damaged too, with a warning.
+
+    Args:
+        out: what `mtlgym bench --out` was given.
+        env: the environment's id; all by default.
+    """
+    found = [run for cells in out.glob(f"{env}/{CELLS}") for run in in_cells(cells)]
+    measured = [run for run in found if "test" in run.result]  # not those of a search
+    return sorted(_named(measured), key=lambda run: (run.result["env"], run.name, run.seed))
+
+
+def read_results(out: Path, env: str) -> list[dict[str, Any]]:
+    """The results of an environment's finished runs by this version of mtlgym."""
+    return [run.result for run in read_finished(out, env) if run.version == __version__]
+
+
+def in_cells(folder: Path) -> Iterator[Finished]:
+    """The finished runs among the cells of a folder; damaged ones are named in a warning."""
+    for path in sorted(folder.glob(f"*/{RESULT}")):
+        try:
+            result = sealed.read(path)
+            _check(path, result)
+        except ValueError as error:
+            warnings.warn(f"{error}; it is left out", UserWarning, stacklevel=2)
+            continue
+        yield Finished(result, path.parent, Cell.of(result).name)
+
+
+def _check(path: Path, result: Mapping[str, Any]) -> None:
+    """Refuse a result that lacks what is read of it everywhere."""
+    for key, kind in LAYOUT.items():
+        if not isinstance(result.get(key), kind) or isinstance(result[key], bool):
+            raise ValueError(f"{path} is of another layout: its {key!r} is {result.get(key)!r}")
+
+
+def _named(runs: Iterable[Finished]) -> list[Finished]:
+    """The runs with what tells those of one cell's name apart."""
+    groups: dict[tuple[str, str], list[Finished]] = defaultdict(list)
+    for run in runs:
+        groups[run.result["env"], run.name].append(run)
+    return [replace(run, name=_name(run, group)) for group in groups.values() for run in group]
+
+
+def _name(run: Finished, group: Sequence[Finished]) -> str:
+    """The run's name with the options, and the version of mtlgym, that differ in the group.
+
+    What was tuned says so itself.
+    """
+    others = [each.result["options"] for each in group if not each.result.get("tuned")]
+    told = [
+        f"{key}={run.result['options'].get(key, 'default')}"
+        for key in sorted({key for options in others for key in options})
+        if len({repr(options.get(key)) for options in others}) > 1
+    ]
+    told = [] if run.result.get("tuned") else told
+    if len({each.version for each in group}) > 1:
+        told.append(f"mtlgym {run.version}")
+    return f"{run.name} ({', '.join(told)})" if told else run.name

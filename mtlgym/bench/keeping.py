@@ -1,0 +1,56 @@
+"""Keeps the agent of a finished run, for other environments and for loops without any."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mtlgym import agents, sealed
+from mtlgym.bench import checkpoints
+from mtlgym.bench.cell import AGENT, RESULT, Cell
+from mtlgym.bench.locks import held
+from mtlgym.bench.making import make
+from mtlgym.training import checkpoint
+
+
+def keep(cell: Cell, folder: Path) -> Path:
+    """Write the agent as it was at the finished run's end to a folder in the run's; give that.
+
+    Raises:
+        ValueError: if the last checkpoint is not there or not whole.
+    """
+    path = folder / AGENT
+    with held(folder):
+        if _is_kept(path):
+            return path
+        alone = {key: value for key, value in cell.options.items() if key != "distributed"}
+        env, agent = make(replace(cell, options=alone))
+        try:
+            agent.load_state_dict(_last(cell, folder))
+            agents.save(path, agent, spec=cell.agent, seed=cell.seed, env=env)
+        finally:
+            env.close()
+    return path
+
+
+def _is_kept(path: Path) -> bool:
+    try:
+        agents.load(path)
+    except FileNotFoundError:
+        return False
+    except ValueError as error:
+        warnings.warn(f"{error}; it is written anew", UserWarning, stacklevel=3)
+        return False
+    return True
+
+
+def _last(cell: Cell, folder: Path) -> dict[str, Any]:
+    """The agent's state in the checkpoint of the run's end."""
+    path = folder / checkpoints.CHECKPOINT
+    if not path.exists():
+        raise ValueError(f"the run is finished, but {path} is gone, which the agent was in")
+    state = checkpoint.load(path)
+    steps = sealed.read(folder / RESULT)["steps"]
+    if state["cell"] != cell.describe() or state["step"] != steps:
+        raise ValueError(f"{path} is not of the end of this run")
+    return state["agent"]

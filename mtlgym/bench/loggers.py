@@ -1,0 +1,139 @@
+"""Logs in the formats of other people's tools, written while a run goes on."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+from mtlgym import sealed
+from mtlgym.bench.cell import DIGITS, Cell
+from mtlgym.bench.run import Run
+from mtlgym.lookup import lookup
+
+
+class Logger(Protocol):
+    """What a run's rows are told to."""
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Log the numbers of a period that ended with this step."""
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+
+
+class TensorBoard:
+    """Writes event files that `tensorboard --logdir` shows.
+
+    A run that goes on says which step it goes on from, so that TensorBoard drops what an
+    interrupted sitting logged behind its last checkpoint.
+    """
+
+    def __init__(self, cell: Cell, folder: Path, step: int) -> None:
+        """Log to `folder/tensorboard`."""
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Log the numbers of a period that ended with this step."""
+        for name, value in scalars.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        self._writer.close()
+
+
+class WandB:
+    """Logs to Weights & Biases, offline: `wandb sync` uploads the folder if one wants that.
+
+    The sittings of one run have one id, so that they are one run once they are uploaded.
+    """
+
+    def __init__(self, cell: Cell, folder: Path, step: int) -> None:
+        """Log to `folder/wandb`."""
+        import wandb
+
+        described = cell.describe()
+        self._run = wandb.init(
+            project="mtlgym",
+            name=f"{cell.name}, seed {cell.seed}",
+            group=cell.env,
+            id=sealed.digest(described)[:DIGITS],
+            config=described,
+            dir=str(folder),
+            mode="offline",
+            resume="allow",
+            settings=wandb.Settings(silent=True, console="off", disable_git=True),
+        )
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Log the numbers of a period that ended with this step."""
+        self._run.log(dict(scalars), step=step)
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        self._run.finish()
+
+
+LOGGERS: dict[str, Callable[[Cell, Path, int], Logger]] = {
+    "tensorboard": TensorBoard,
+    "wandb": WandB,
+}
+
+
+class Loggers:
+    """Tells rows of a run's log to loggers, which are opened with the first row.
+
+    They must be closed; what one of them raises then does not keep the others open.
+
+    Attributes:
+        names: keys of `LOGGERS`.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Take the names.
+
+        Raises:
+            ValueError: for one that is unknown.
+            ImportError: for one whose package is missing; says how to get it.
+        """
+        for name in names:
+            lookup(LOGGERS, name, "logger")
+            if find_spec(name) is None:  # they are called as their packages
+                raise ImportError(f"logger {name!r} needs its package: pip install mtlgym[loggers]")
+        self.names = tuple(dict.fromkeys(names))
+        self._open: list[Logger] | None = None
+        self._closing = ExitStack()
+
+    def on_row(self, run: Run, row: dict[str, Any]) -> None:
+        """Tell the loggers a row of the run's log."""
+        if self._open is None:
+            self._open = []
+            for name in self.names:
+                logger = LOGGERS[name](run.cell, run.folder, row["step"])
+                self._closing.callback(logger.close)
+                self._open.append(logger)
+        scalars = dict(flat(row, run.tasks))
+        for logger in self._open:
+            logger.write(row["step"], scalars)
+
+    def close(self) -> None:
+        """Close all that are open."""
+        self._open = None
+        self._closing.close()
+
+
+def flat(row: Mapping[str, Any], tasks: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """The row's numbers by name; those of lists have the task's name behind a slash."""
+    for key, value in row.items():
+        match value:
+            case bool() | str() | None:
+                continue
+            case int() | float():
+                yield key, float(value)
+            case list() if len(value) == len(tasks):
+                yield from ((f"{key}/{task}", x) for task, x in zip(tasks, value, strict=True))
+            case dict():
+                yield from ((f"{key}/{name}", x) for name, x in value.items() if x is not None)
