@@ -1,6 +1,7 @@
 """Keeps the agent of a finished run, for other environments and for loops without any."""
 
 import warnings
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,9 @@ def keep(cell: Cell, folder: Path) -> Path:
             return path
         alone = {key: value for key, value in cell.options.items() if key != "distributed"}
         env, agent = make(replace(cell, options=alone))
-        try:
+        with closing(env):
             agent.load_state_dict(_last(cell, folder))
             agents.save(path, agent, spec=cell.agent, seed=cell.seed, env=env)
-        finally:
-            env.close()
     return path
 
 

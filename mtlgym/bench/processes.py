@@ -71,12 +71,10 @@ def _one_pool(
 
 def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any] | Exception:
     error = future.exception()
-    if error is None:
-        return future.result()
-    ours = isinstance(error, Exception) and not isinstance(error, interrupts.InterruptedRunError)
-    if not ours or isinstance(error, BrokenProcessPool):
-        raise error
-    return error  # type: ignore[return-value]  # an Exception, as was just seen
+    stops_all = isinstance(error, BrokenProcessPool | interrupts.InterruptedRunError)
+    if isinstance(error, Exception) and not stops_all:
+        return error
+    return future.result()  # or what stops all, raised
 
 
 def _begin(parent: int) -> None:
