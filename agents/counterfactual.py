@@ -8,7 +8,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents import choice, policy_search
+from mtlgym.agents import policy_search
+from mtlgym.agents.bandits.arms import check_arms_state, draw_arms, read_arms, settings_of
 from mtlgym.agents.estimators import distribution
 from mtlgym.agents.logged_sums import LoggedSums
 from mtlgym.agents.streams import generator
@@ -66,7 +67,7 @@ class Counterfactual:
 
     def __post_init__(self) -> None:
         """Check the settings, and fit the policy to the log."""
-        self._arms = choice.read(self.action_space, "Counterfactual")
+        self._arms = read_arms(self.action_space, "Counterfactual")
         policy_search.check(self.entropy, self.estimator, self.population, self.iterations)
         checks.integer("rounds", self.rounds, 0)
         checks.flag("pool", self.pool)
@@ -104,7 +105,7 @@ class Counterfactual:
 
     def act(self, observation: Any, info: dict[str, Any]) -> Any:
         """A task drawn from the policy; an int, or (rows,)."""
-        return self._arms.action(choice.draw(self._probabilities, self._rng))
+        return self._arms.action(draw_arms(self._probabilities, self._rng))
 
     def learn(
         self,
@@ -156,7 +157,7 @@ class Counterfactual:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes: policy, sums, rounds made and generator."""
         return {
-            "settings": choice.settings(self, self._arms),
+            "settings": settings_of(self, self._arms),
             "rng": self._rng.bit_generator.state,
             "probabilities": self._probabilities.copy(),
             "moments": self._sums.moments.copy(),
@@ -171,7 +172,7 @@ class Counterfactual:
         Raises:
             ValueError: for the state of an agent with other arms or settings.
         """
-        choice.check_state(state, self, self._arms)
+        check_arms_state(state, self, self._arms)
         self._rng.bit_generator.state = state["rng"]
         self._probabilities = np.array(state["probabilities"])
         self._sums.moments, self._sums.count = np.array(state["moments"]), np.array(state["count"])

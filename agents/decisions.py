@@ -7,7 +7,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mtlgym.agents import choice, states
+from mtlgym.agents import states
+from mtlgym.agents.bandits import arms
 from mtlgym.agents.dispatch import Dispatch
 from mtlgym.agents.episodes import Episodes, Rows, reset_at_once
 from mtlgym.agents.situations import Situation, Step
@@ -43,7 +44,7 @@ class Decisions:
 
         Args:
             observation_space: the environment's; see `states.read`.
-            action_space: the environment's; see `choice.read`.
+            action_space: the environment's; see `bandits.arms.read_arms`.
             agent: who asks, for messages.
             seed: start of the streams of chance; None takes fresh entropy.
             dispatch: a key of `dispatch.KINDS`.
@@ -52,9 +53,9 @@ class Decisions:
         Raises:
             ValueError: for other spaces or settings.
         """
-        self.arms = choice.read(action_space, agent)
+        self.arms = arms.read(action_space, agent)
         self.states = states.read(observation_space, self.arms.rows, agent)
-        choice.share("gamma", gamma)
+        arms.share("gamma", gamma)
         self.rng, dispatching = generator(seed).spawn(2)
         self.dispatch = Dispatch(dispatch, self.states.tasks, dispatching, self.arms.rows, gamma)
         self._episodes = Episodes(self.arms.rows)
@@ -86,7 +87,7 @@ class Decisions:
 
     def draw(self, policy: NDArray[np.float64]) -> Any:
         """Arms drawn from the rows of a policy, (N, arms), as an action of the environment."""
-        return self.arms.action(choice.draw(policy, self.rng))
+        return self.arms.action(arms.draw(policy, self.rng))
 
     def answer(self, observation: Any, chosen: Index) -> Any:
         """Arms chosen for what `look` saw, (N,), in the form of the observation: an int for one."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.agents import choice
+from mtlgym.agents.bandits import arms
 from mtlgym.agents.episodes import Rows
 from mtlgym.agents.states import Index
 from mtlgym.agents.wpl_table import Rule, Table
@@ -65,7 +65,7 @@ class Dispatch:
             return self.greedy(task)
         if starting.any():
             new = task[starting]
-            drawn = choice.draw(self.table.distribution(new, self._every(new)), self._rng)
+            drawn = arms.draw(self.table.distribution(new, self._every(new)), self._rng)
             self._task[starting], self._agent[starting] = new, drawn
             self._return[starting], self._discount[starting] = 0.0, 1.0
         return self._agent.copy()

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents import choice
+from mtlgym.agents.bandits.arms import check_arms_state, check_share, settings_of
 from mtlgym.agents.decisions import Decisions
 from mtlgym.agents.q_table import QTable
 from mtlgym.agents.situations import Situation
@@ -93,7 +93,7 @@ class QLearning:
             self.dispatch,
             self.gamma,
         )
-        choice.share("epsilon", self.epsilon)
+        check_share("epsilon", self.epsilon)
         checks.integer("hidden", self.hidden, least=1)
         self._engine = self._make_engine()
 
@@ -155,7 +155,7 @@ class QLearning:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": choice.settings(self, self._decisions.arms),
+            "settings": settings_of(self, self._decisions.arms),
             "decisions": self._decisions.state_dict(),
             "values": self._engine.state_dict(),
         }
@@ -166,7 +166,7 @@ class QLearning:
         Raises:
             ValueError: for the state of an agent with other spaces or settings.
         """
-        choice.check_state(state, self, self._decisions.arms)
+        check_arms_state(state, self, self._decisions.arms)
         self._decisions.load_state_dict(state["decisions"])
         self._engine.load_state_dict(state["values"])
 
@@ -184,7 +184,7 @@ class QLearning:
                 '`representation="table"` needs the observation space Discrete or '
                 f"Dict(value, task, depth); `observation_space` is {self.observation_space}"
             )
-        choice.share("learning_rate", rate)
+        check_share("learning_rate", rate)
         return QTable(agents, states.depths, arms, rate)
 
     def _allowed_values(self, situation: Situation) -> NDArray[np.float64]:

@@ -8,8 +8,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents import choice
 from mtlgym.agents.averages import Averages
+from mtlgym.agents.bandits.arms import check_arms_state, settings_of
 from mtlgym.agents.decisions import Decisions
 from mtlgym.agents.networks import MOST
 from mtlgym.agents.softmax_policy import SoftmaxPolicy, decided
@@ -147,7 +147,7 @@ class REINFORCE:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": choice.settings(self, self._decisions.arms),
+            "settings": settings_of(self, self._decisions.arms),
             "decisions": self._decisions.state_dict(),
             "policy": self._policy.state_dict(),
             "averages": self._averages.state_dict(),
@@ -160,7 +160,7 @@ class REINFORCE:
         Raises:
             ValueError: for the state of an agent with other spaces or settings.
         """
-        choice.check_state(state, self, self._decisions.arms)
+        check_arms_state(state, self, self._decisions.arms)
         self._decisions.load_state_dict(state["decisions"])
         self._policy.load_state_dict(state["policy"])
         self._averages.load_state_dict(state["averages"])

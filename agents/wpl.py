@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mtlgym.agents import choice
+from mtlgym.agents.bandits.arms import check_arms_state, settings_of
 from mtlgym.agents.decisions import Decisions
 from mtlgym.agents.situations import Situation
 from mtlgym.agents.traces import Traces
@@ -161,7 +161,7 @@ class WPL:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": choice.settings(self, self._decisions.arms),
+            "settings": settings_of(self, self._decisions.arms),
             "decisions": self._decisions.state_dict(),
             "table": self._table.state_dict(),
             "traces": self._traces.state_dict(),
@@ -173,7 +173,7 @@ class WPL:
         Raises:
             ValueError: for the state of an agent with other spaces or settings.
         """
-        choice.check_state(state, self, self._decisions.arms)
+        check_arms_state(state, self, self._decisions.arms)
         self._decisions.load_state_dict(state["decisions"])
         self._table.load_state_dict(state["table"])
         self._traces.load_state_dict(state["traces"])

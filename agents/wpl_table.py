@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents import choice, wpl_rule
+from mtlgym.agents import wpl_rule
 from mtlgym.agents.averages import Averages
+from mtlgym.agents.bandits.arms import check_share
 from mtlgym.agents.states import Index
 from mtlgym.lookup import lookup
 
@@ -32,7 +33,7 @@ class Rule:
     def __post_init__(self) -> None:
         """Check the settings."""
         checks.real("learning_rate", self.learning_rate, 0.0)
-        choice.share("value_step", self.value_step)
+        check_share("value_step", self.value_step)
         checks.fraction("floor", self.floor)
         lookup(wpl_rule.SCALINGS, self.scaling, "scaling")
         lookup(VARIANTS, self.variant, "variant")

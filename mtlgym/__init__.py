@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mtlgym.presets import register_all
 
 if TYPE_CHECKING:
-    from mtlgym import agents, balancing
+    pass
     from mtlgym.training.balancer import Balancer
 
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from mtlgym import agents
-from mtlgym.agents.largest import probabilities_of_largest
+from mtlgym.agents.bandits.thompson import probabilities_of_largest
 from mtlgym.training import checkpoint
 
 NAMES = sorted(agents.AGENTS.keys() - {*NOT_ARMS, *ROUTERS, "counterfactual"})

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from mtlgym.agents import Exp3S
-from mtlgym.agents.reservoir import Reservoir, Reservoirs
+from mtlgym.agents.bandits.reservoir import Reservoir, Reservoirs
 
 IMPORTANCE = ("rho", "pi")
 FORMS = {"single": spaces.Discrete(5), "rows": spaces.MultiDiscrete([5] * 3)}

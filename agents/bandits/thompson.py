@@ -6,11 +6,44 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
 
 from mtlgym import checks
-from mtlgym.agents import choice
-from mtlgym.agents.largest import probabilities_of_largest
+from mtlgym.agents.bandits import arms
 from mtlgym.agents.streams import generator
+
+# Quantiles of every variable that the integral is cut at: evenly, and ever finer to both ends.
+_TAIL = np.geomspace(1e-10, 1e-3, 60)
+_CUTS = np.concatenate([_TAIL, np.linspace(1e-3, 1 - 1e-3, 800)[1:-1], 1 - _TAIL[::-1]])
+
+
+def probabilities_of_largest(
+    centres: NDArray[np.float64], spreads: NDArray[np.float64], freedoms: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """How likely each of independent variables centre + spread t is the largest, to about 1e-6.
+
+    P_k = integral of prod_{j != k} F_j dF_k, with the distribution functions F of Student's t, by
+    the trapezoidal rule between the quantiles of all variables.
+
+    Args:
+        centres: (variables,).
+        spreads: above 0; (variables,).
+        freedoms: degrees of freedom of t, above 0; (variables,).
+
+    Returns:
+        Probabilities that sum to 1; (variables,).
+    """
+    centre, spread, freedom = centres[:, None], spreads[:, None], freedoms[:, None]
+    points = np.sort((centre + spread * stdtrit(freedom, _CUTS)).ravel())
+    below = stdtr(freedom, (points - centre) / spread)  # F_j, (variables, points)
+    ones = np.ones((1, len(points)))
+    before = np.cumprod(np.concatenate([ones, below[:-1]]), axis=0)
+    after = np.cumprod(np.concatenate([ones, below[:0:-1]]), axis=0)[::-1]
+    others = before * after
+    heights = (others[:, 1:] + others[:, :-1]) / 2
+    found = (heights * np.diff(below, axis=1)).sum(axis=1) + others[:, -1] * (1 - below[:, -1])
+    return found / found.sum()
+
 
 MOST = 1e150  # rewards past it in size count as it, so that squares stay finite
 
@@ -67,13 +100,13 @@ class ThompsonSampling:
 
     def __post_init__(self) -> None:
         """Check the settings and start without rewards."""
-        self._arms = choice.read(self.action_space, "ThompsonSampling")
+        self._arms = arms.read(self.action_space, "ThompsonSampling")
         if self.mean is not None:
             checks.real("mean", self.mean)
         checks.real("shape", self.shape, 0.1)
         for name in ("strength", "discount", *(["scale"] if self.scale is not None else [])):
             checks.real(name, vars(self)[name], 0.0, open_end=True)
-        choice.share("discount", self.discount)
+        arms.share("discount", self.discount)
         self._rng = generator(self.seed)
         self._counts = np.zeros(self._arms.shape)
         self._means = np.zeros(self._arms.shape)
@@ -121,7 +154,7 @@ class ThompsonSampling:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": choice.settings(self, self._arms),
+            "settings": arms.settings(self, self._arms),
             "counts": self._counts.copy(),
             "means": self._means.copy(),
             "squares": self._squares.copy(),
@@ -134,7 +167,7 @@ class ThompsonSampling:
         Raises:
             ValueError: for the state of an agent with other arms or settings.
         """
-        choice.check_state(state, self, self._arms)
+        arms.check_state(state, self, self._arms)
         self._counts, self._means = state["counts"].copy(), state["means"].copy()
         self._squares = state["squares"].copy()
         self._rng.bit_generator.state = state["rng"]

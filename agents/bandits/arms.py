@@ -81,7 +81,7 @@ class Arms:
         return what if self.rows is None else f"{what} for each of {self.rows} environments"
 
 
-def read(space: spaces.Space, agent: str) -> Arms:
+def read_arms(space: spaces.Space, agent: str) -> Arms:
     """The arms of an environment's or a vector environment's action space.
 
     Args:
@@ -104,14 +104,14 @@ def read(space: spaces.Space, agent: str) -> Arms:
     )
 
 
-def draw(probabilities: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+def draw_arms(probabilities: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
     """An arm for each row, (rows,), from the rows' distributions, (rows, arms)."""
     below = probabilities.cumsum(axis=1)
     points = rng.random((len(probabilities), 1)) * below[:, -1:]
     return np.minimum((points >= below).sum(axis=1), probabilities.shape[1] - 1)
 
 
-def share(name: str, value: Any) -> None:
+def check_share(name: str, value: Any) -> None:
     """Refuse what is not a number in [0, 1].
 
     Raises:
@@ -122,16 +122,16 @@ def share(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` must lie in [0, 1], not {value!r}")
 
 
-def settings(agent: Any, arms: Arms) -> dict[str, Any]:
+def settings_of(agent: Any, arms: Arms) -> dict[str, Any]:
     """What a state must agree in to fit: the arms, and its fields but those on its start."""
     names = [each.name for each in fields(agent) if each.init and each.name not in _APART]
     return {"arms": arms.count, "rows": arms.rows} | {name: getattr(agent, name) for name in names}
 
 
-def check_state(state: dict[str, Any], agent: Any, arms: Arms) -> None:
+def check_arms_state(state: dict[str, Any], agent: Any, arms: Arms) -> None:
     """Refuse a state of an agent with other settings, or one that is not whole.
 
     Raises:
         ValueError: names what the state is of and should be of, or what it lacks.
     """
-    restoring.check_state(state, agent, settings(agent, arms))
+    restoring.check_state(state, agent, settings_of(agent, arms))

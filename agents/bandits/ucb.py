@@ -9,8 +9,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents import choice
-from mtlgym.agents.window import Window
+from mtlgym.agents.bandits import arms
+from mtlgym.agents.bandits.window import Window
 
 
 @dataclass(eq=False)
@@ -43,7 +43,7 @@ class UCB1:
 
     def __post_init__(self) -> None:
         """Check the settings and start without pulls."""
-        self._arms = choice.read(self.action_space, "UCB1")
+        self._arms = arms.read(self.action_space, "UCB1")
         checks.real("c", self.c, 0.0)
         self._pulls = np.zeros(self._arms.shape)
         self._means = np.zeros(self._arms.shape)
@@ -80,7 +80,7 @@ class UCB1:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": choice.settings(self, self._arms),
+            "settings": arms.settings(self, self._arms),
             "pulls": self._pulls.copy(),
             "means": self._means.copy(),
         }
@@ -91,7 +91,7 @@ class UCB1:
         Raises:
             ValueError: for the state of an agent with other arms or settings.
         """
-        choice.check_state(state, self, self._arms)
+        arms.check_state(state, self, self._arms)
         self._pulls, self._means = state["pulls"].copy(), state["means"].copy()
 
     def _choose(self) -> NDArray[np.int64]:
@@ -133,7 +133,7 @@ class SlidingWindowUCB:
 
     def __post_init__(self) -> None:
         """Check the settings and start without pulls."""
-        self._arms = choice.read(self.action_space, "SlidingWindowUCB")
+        self._arms = arms.read(self.action_space, "SlidingWindowUCB")
         checks.integer("window", self.window, least=1)
         checks.real("xi", self.xi, 0.0)
         checks.real("c", self.c, 0.0)
@@ -168,7 +168,7 @@ class SlidingWindowUCB:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": choice.settings(self, self._arms),
+            "settings": arms.settings(self, self._arms),
             "recent": self._recent.state_dict(),
         }
 
@@ -178,7 +178,7 @@ class SlidingWindowUCB:
         Raises:
             ValueError: for the state of an agent with other arms or settings.
         """
-        choice.check_state(state, self, self._arms)
+        arms.check_state(state, self, self._arms)
         self._recent.load_state_dict(state["recent"])
 
     def _choose(self) -> NDArray[np.int64]:

@@ -1,0 +1,1 @@
+"""Bandit policies: agents that choose which task to train on next."""
