@@ -17,7 +17,7 @@ from mtlgym.lookup import unknown
 AGENTS = {
     "actor_critic": "mtlgym.agents.actor_critic:ActorCritic",
     "balancing": "mtlgym.agents.balancing_policy:BalancingPolicy",
-    "counterfactual": "mtlgym.agents.counterfactual:Counterfactual",
+    "counterfactual": "mtlgym.agents.off_policy.counterfactual:Counterfactual",
     "exp3": "mtlgym.agents.bandits.exp3:Exp3",
     "exp3s": "mtlgym.agents.bandits.exp3s:Exp3S",
     "igbv2": "mtlgym.agents.igbv2:IGBv2",
@@ -54,7 +54,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 _NOT_AGENTS = (
     "mtlgym.agents.kept:load",
     "mtlgym.agents.kept:save",
-    "mtlgym.agents.off_policy_log:OffPolicyLog",
+    "mtlgym.agents.off_policy.log:OffPolicyLog",
     "mtlgym.agents.sb3_policy:SB3Policy",
     "mtlgym.agents.vec_env:SB3VecEnv",
     "mtlgym.bench.kept_method:method",

@@ -16,10 +16,10 @@ import numpy as np
 from gymnasium import spaces
 
 from mtlgym.agents import Counterfactual, OffPolicyLog
-from mtlgym.agents.estimators import evaluate
-from mtlgym.agents.logged_decisions import Decisions, read
-from mtlgym.agents.logged_sums import LoggedSums
-from mtlgym.agents.policy_search import improve
+from mtlgym.agents.off_policy.estimators import evaluate
+from mtlgym.agents.off_policy.log import Decisions, read
+from mtlgym.agents.off_policy.logged_sums import LoggedSums
+from mtlgym.agents.off_policy.policy_search import improve
 
 MANY, ROUND, ROWS = 1_000_000, 10_000, 1000
 NOTHING = spaces.Discrete(1)

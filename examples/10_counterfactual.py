@@ -6,9 +6,9 @@ import gymnasium as gym
 import numpy as np
 
 from mtlgym.agents import OffPolicyLog, UniformRandom
-from mtlgym.agents.estimators import effective_sample_size, evaluate
-from mtlgym.agents.logged_sums import LoggedSums
-from mtlgym.agents.policy_search import improve_grid
+from mtlgym.agents.off_policy.estimators import effective_sample_size, evaluate
+from mtlgym.agents.off_policy.logged_sums import LoggedSums
+from mtlgym.agents.off_policy.policy_search import improve_grid
 
 env = gym.make("mtlgym:MTL-Bandit-v0", steps=2000, reward="improvement")
 agent = UniformRandom(env.observation_space, env.action_space, seed=0)

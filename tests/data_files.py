@@ -19,7 +19,8 @@ from pickles import python2
 from PIL import Image
 from tiny_backbones import means
 
-from mtlgym.agents import OffPolicyLog, logged_decisions
+from mtlgym.agents import OffPolicyLog
+from mtlgym.agents.off_policy import log as logged_decisions
 from mtlgym.bench import jsonl
 from mtlgym.datasets import (
     arrays,

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from mtlgym.agents import OffPolicyLog
-from mtlgym.agents.logged_sums import LoggedSums
+from mtlgym.agents.off_policy.logged_sums import LoggedSums
 
 POLICIES = [np.array([0.25, 0.25, 0.5]), np.array([0.7, 0.2, 0.1])]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mtlgym.agents import OffPolicyLog
-from mtlgym.agents.logged_decisions import read
+from mtlgym.agents.off_policy.log import read
 from mtlgym.bench import bandit_report, bandit_runs, jsonl
 from mtlgym.bench.backends import waves
 from mtlgym.bench.bench import bench_table

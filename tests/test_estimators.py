@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from logged import POLICIES, logged, sums_of, written
 
-from mtlgym.agents.estimators import (
+from mtlgym.agents.off_policy.estimators import (
     ESTIMATORS,
     effective_sample_size,
     evaluate,
@@ -13,7 +13,7 @@ from mtlgym.agents.estimators import (
     standard_error,
     wis,
 )
-from mtlgym.agents.logged_sums import LoggedSums
+from mtlgym.agents.off_policy.logged_sums import LoggedSums
 
 VALUED = [[1 / 3, 1 / 3, 1 / 3], [0.9, 0.09, 0.01], [0.0, 1.0, 0.0]]
 

@@ -142,7 +142,7 @@ def test_log_of_other_tasks_is_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("name", ["action", "propensity", "reward"])
 def test_decision_that_is_a_text_is_refused_by_name(name):
-    from mtlgym.agents.logged_sums import LoggedSums
+    from mtlgym.agents.off_policy.logged_sums import LoggedSums
 
     decision = {"action": 0, "propensity": 0.5, "reward": 1.0, name: "text"}
     with pytest.raises(ValueError, match=f"`{name}` must be a number.*'text'"):

@@ -20,7 +20,8 @@ from toy import toy
 
 import mtlgym  # noqa: F401, registers the ids
 from mtlgym import agents, sealed
-from mtlgym.agents import kept, logged_decisions
+from mtlgym.agents import kept
+from mtlgym.agents.off_policy import log
 from mtlgym.bench import jsonl
 from mtlgym.datasets import cifar100_files, decoded, domain_files, idx, nyuv2_files, tokens
 from mtlgym.datasets.arrays import read_arrays, sha256
@@ -140,7 +141,7 @@ FILES = {  # how the file is made, and who reads it
     "training": (lambda d, m: vouched(d / "file", m), lambda p: TrainingEnv(toy()).load(p)),
     "bandit": (lambda d, m: vouched(d / "file", m), lambda p: BanditEnv().load(p)),
     "log": (bomb("file"), agents.OffPolicyLog.open),
-    "decisions": (bomb("file"), logged_decisions.read),
+    "decisions": (bomb("file"), log.read),
     "counterfactual": (bomb("file"), spec),
     "agent's JSON": (bomb("kept/agent.json"), lambda p: agents.load(p.parent)),
     "agent's tensors": (

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mtlgym.agents import OffPolicyLog
-from mtlgym.agents.logged_decisions import pool, read
+from mtlgym.agents.off_policy.log import pool, read
 
 DECISIONS = [(0, 0.5, 1.25), (2, 0.125, -3.0), (1, 1.0, 0.0), (2, 1e-9, 1e300), (0, 0.25, 5e-324)]
 RECORD = 32  # bytes

@@ -9,8 +9,8 @@ from gymnasium import spaces
 from logged import objective, shortfall, softmax, sums_of
 
 from mtlgym.agents import Counterfactual
-from mtlgym.agents.logged_sums import LoggedSums
-from mtlgym.agents.policy_search import ENTROPIES, improve, improve_grid
+from mtlgym.agents.off_policy.logged_sums import LoggedSums
+from mtlgym.agents.off_policy.policy_search import ENTROPIES, improve, improve_grid
 
 
 def training_log(seed, size=500, arms=8):
@@ -116,7 +116,7 @@ def test_search_draws_from_its_generator_alone_and_says_and_writes_nothing(
 def test_importing_the_search_leaves_the_world_as_it_was():
     check = (
         "import numpy as np, random; a = np.random.get_state(legacy=False); b = random.getstate()\n"
-        "import mtlgym.agents.policy_search\n"
+        "import mtlgym.agents.off_policy.policy_search\n"
         "np.testing.assert_equal(np.random.get_state(legacy=False), a)\n"
         "assert random.getstate() == b"
     )

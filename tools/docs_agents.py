@@ -5,7 +5,7 @@ from pkgutil import resolve_name
 from docs_markdown import clean, described, first, table
 
 from mtlgym.agents import AGENTS, OPTIONS
-from mtlgym.agents.estimators import ESTIMATORS
+from mtlgym.agents.off_policy.estimators import ESTIMATORS
 
 HEAD = """# Agents
 

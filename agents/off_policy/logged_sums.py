@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.agents.logged_decisions import check_decisions, check_shapes, pool
+from mtlgym.agents.off_policy.log import check_decisions, check_shapes, pool
 
 
 class LoggedSums:

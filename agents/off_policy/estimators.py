@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mtlgym.agents.logged_sums import LoggedSums
+from mtlgym.agents.off_policy.logged_sums import LoggedSums
 from mtlgym.lookup import lookup
 
 

@@ -8,10 +8,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents import policy_search
 from mtlgym.agents.bandits.arms import check_arms_state, draw_arms, read_arms, settings_of
-from mtlgym.agents.estimators import distribution
-from mtlgym.agents.logged_sums import LoggedSums
+from mtlgym.agents.off_policy import policy_search
+from mtlgym.agents.off_policy.estimators import distribution
+from mtlgym.agents.off_policy.logged_sums import LoggedSums
 from mtlgym.agents.streams import generator
 
 

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
 from mtlgym import checks
-from mtlgym.agents.estimators import ESTIMATORS, distribution, named
-from mtlgym.agents.logged_sums import LoggedSums
+from mtlgym.agents.off_policy.estimators import ESTIMATORS, distribution, named
+from mtlgym.agents.off_policy.logged_sums import LoggedSums
 from mtlgym.lookup import lookup
 
 ENTROPIES = (0.1, 0.15, 0.2, 0.25)  # the grid of section 4.1
@@ -41,7 +41,7 @@ def improve(
         sums: over the decisions, without rows.
         rng: what the search draws from.
         entropy: lambda, in the reward's unit per nat; at least 0.
-        estimator: a key of `mtlgym.agents.estimators.ESTIMATORS`.
+        estimator: a key of `mtlgym.agents.off_policy.estimators.ESTIMATORS`.
         population: points that are tried in an iteration; at least 4.
         iterations: at most; fewer where the search has converged.
         start: probabilities of the arms; None for equal ones.

@@ -1,0 +1,1 @@
+"""Learning from logged decisions: logs, off-policy estimators, the counterfactual policy."""
