@@ -15,22 +15,22 @@ from gymnasium import spaces
 from mtlgym.lookup import unknown
 
 AGENTS = {
-    "actor_critic": "mtlgym.agents.actor_critic:ActorCritic",
+    "actor_critic": "mtlgym.agents.routing.actor_critic:ActorCritic",
     "balancing": "mtlgym.agents.balancing_policy:BalancingPolicy",
     "counterfactual": "mtlgym.agents.off_policy.counterfactual:Counterfactual",
     "exp3": "mtlgym.agents.bandits.exp3:Exp3",
     "exp3s": "mtlgym.agents.bandits.exp3s:Exp3S",
     "igbv2": "mtlgym.agents.igbv2:IGBv2",
     "oracle": "mtlgym.agents.bandits.fixed:Oracle",
-    "q_learning": "mtlgym.agents.q_learning:QLearning",
-    "reinforce": "mtlgym.agents.reinforce:REINFORCE",
+    "q_learning": "mtlgym.agents.routing.q_learning:QLearning",
+    "reinforce": "mtlgym.agents.routing.reinforce:REINFORCE",
     "resting": "mtlgym.agents.bandits.resting:Resting",
     "sliding_window_ucb": "mtlgym.agents.bandits.ucb:SlidingWindowUCB",
     "task_size": "mtlgym.agents.bandits.fixed:TaskSize",
     "thompson": "mtlgym.agents.bandits.thompson:ThompsonSampling",
     "ucb1": "mtlgym.agents.bandits.ucb:UCB1",
     "uniform": "mtlgym.agents.bandits.uniform:UniformRandom",
-    "wpl": "mtlgym.agents.wpl:WPL",
+    "wpl": "mtlgym.agents.routing.wpl:WPL",
 }
 # What a training environment has to be like for an agent to act as published.
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from mtlgym.agents.networks import Adam, Stacked
+from mtlgym.agents.routing.networks import Adam, Stacked
 
 AGENTS, DEPTHS, FEATURES, HIDDEN, OUTPUTS = 4, 3, 5, 7, 2
 PARTS = ("inner", "inner_bias", "outer", "outer_bias")

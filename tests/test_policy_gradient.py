@@ -23,7 +23,7 @@ from torch.testing import assert_close
 from toy_routes import Routes, vector
 
 from mtlgym.agents import REINFORCE, ActorCritic
-from mtlgym.agents.averages import Averages
+from mtlgym.agents.routing.averages import Averages
 
 AGENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "reinforce": (REINFORCE, {}),

@@ -11,12 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from toy_routes import Routes, seen
 
 from mtlgym.agents import WPL
-from mtlgym.agents.decisions import Decisions
-from mtlgym.agents.dispatch import Dispatch
-from mtlgym.agents.episodes import Episodes
-from mtlgym.agents.states import read
-from mtlgym.agents.traces import Traces
-from mtlgym.agents.wpl_table import Rule
+from mtlgym.agents.routing.dispatch import Dispatch
+from mtlgym.agents.routing.episodes import Episodes, Traces
+from mtlgym.agents.routing.observations import read
+from mtlgym.agents.routing.routing_agent import Decisions
+from mtlgym.agents.routing.wpl_table import Rule
 
 ROUTE = Routes(tasks=3, depths=2, blocks=4).observation_space
 FOUR = spaces.Discrete(4)

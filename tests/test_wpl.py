@@ -8,9 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from toy_routes import Routes, found, greedy_run, run, vector
 
 from mtlgym.agents import WPL
-from mtlgym.agents.averages import Averages
-from mtlgym.agents.wpl_rule import kept, project, scaled
-from mtlgym.agents.wpl_table import Rule, Table
+from mtlgym.agents.routing.averages import Averages
+from mtlgym.agents.routing.wpl_table import Rule, Table, kept, project, scaled
 
 PENNIES = np.array([[1.0, -1.0], [-1.0, 1.0]])
 BIASED = np.array([[1.0, 1.75], [1.25, 1.0]]), np.array([[1.75, 1.0], [1.0, 1.25]])

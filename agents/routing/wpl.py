@@ -8,10 +8,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym.agents.bandits.arms import check_arms_state, settings_of
-from mtlgym.agents.decisions import Decisions
-from mtlgym.agents.situations import Situation
-from mtlgym.agents.traces import Traces
-from mtlgym.agents.wpl_table import Rule, Table
+from mtlgym.agents.routing.episodes import Traces
+from mtlgym.agents.routing.routing_agent import Decisions, Situation
+from mtlgym.agents.routing.wpl_table import Rule, Table
 
 
 @dataclass(eq=False)

@@ -8,12 +8,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents.averages import Averages
 from mtlgym.agents.bandits.arms import check_arms_state, settings_of
-from mtlgym.agents.decisions import Decisions
-from mtlgym.agents.networks import MOST
-from mtlgym.agents.softmax_policy import SoftmaxPolicy, decided
-from mtlgym.agents.traces import Entries, Traces
+from mtlgym.agents.routing.averages import Averages
+from mtlgym.agents.routing.episodes import Entries, Traces
+from mtlgym.agents.routing.networks import MOST
+from mtlgym.agents.routing.routing_agent import Decisions
+from mtlgym.agents.routing.softmax_policy import SoftmaxPolicy, decided
 from mtlgym.lookup import lookup
 
 BASELINES = {"mean": True, "none": False}

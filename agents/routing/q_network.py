@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mtlgym.agents.networks import MOST, Adam, Rows, Stacked, rows
-from mtlgym.agents.situations import Situation
-from mtlgym.agents.states import Index, States
+from mtlgym.agents.routing.networks import MOST, Adam, Rows, Stacked, rows
+from mtlgym.agents.routing.observations import Index, States
+from mtlgym.agents.routing.routing_agent import Situation
 from mtlgym.agents.streams import generator
 
 

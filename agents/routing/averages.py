@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.agents import wpl_rule
-from mtlgym.agents.states import Index
+from mtlgym.agents.routing import wpl_table
+from mtlgym.agents.routing.observations import Index
 
 
 class Averages:
@@ -28,7 +28,7 @@ class Averages:
         """Take in a number for each cell, both (K,); cells may repeat."""
         cells, mean, count = by_cell(cells, numbers)
         new = count.astype(np.float64)
-        kept = wpl_rule.kept(self._visits[cells], new, self._least)
+        kept = wpl_table.kept(self._visits[cells], new, self._least)
         self._values[cells] = kept * self._values[cells] + (1 - kept) * mean
         self._visits[cells] += count
 

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtlgym.agents.networks import Adam, Stacked, rows
-from mtlgym.agents.situations import Situation
-from mtlgym.agents.states import Index
-from mtlgym.agents.traces import Entries
+from mtlgym.agents.routing.episodes import Entries
+from mtlgym.agents.routing.networks import Adam, Stacked, rows
+from mtlgym.agents.routing.observations import Index
+from mtlgym.agents.routing.routing_agent import Situation
 
 
 class SoftmaxPolicy:

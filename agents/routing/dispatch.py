@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlgym.agents.bandits import arms
-from mtlgym.agents.episodes import Rows
-from mtlgym.agents.states import Index
-from mtlgym.agents.wpl_table import Rule, Table
+from mtlgym.agents.routing.episodes import Rows
+from mtlgym.agents.routing.observations import Index
+from mtlgym.agents.routing.wpl_table import Rule, Table
 from mtlgym.lookup import lookup
 
 KINDS = {"task": "an agent a task", "single": "one agent", "learned": "a dispatcher chooses"}

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from mtlgym import checks
 from mtlgym.agents.bandits import arms
-from mtlgym.agents.decisions import Decisions
-from mtlgym.agents.networks import MOST
-from mtlgym.agents.q_network import QNetwork
-from mtlgym.agents.softmax_policy import SoftmaxPolicy, decided
+from mtlgym.agents.routing.networks import MOST
+from mtlgym.agents.routing.q_network import QNetwork
+from mtlgym.agents.routing.routing_agent import Decisions
+from mtlgym.agents.routing.softmax_policy import SoftmaxPolicy, decided
 
 
 @dataclass(eq=False)

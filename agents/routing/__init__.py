@@ -1,0 +1,1 @@
+"""Agents that route samples through function blocks: WPL, Q-learning, REINFORCE, actor-critic."""
