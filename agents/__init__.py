@@ -52,8 +52,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "wpl": {},
 }
 _NOT_AGENTS = (
-    "mtlgym.agents.kept:load",
-    "mtlgym.agents.kept:save",
+    "mtlgym.agents.saving.kept:load",
+    "mtlgym.agents.saving.kept:save",
     "mtlgym.agents.off_policy.log:OffPolicyLog",
     "mtlgym.agents.sb3_policy:SB3Policy",
     "mtlgym.agents.vec_env:SB3VecEnv",

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from mtlgym.agents import actions, restoring, sac
+from mtlgym.agents import actions, sac
 from mtlgym.agents.logistic_normal import LogisticNormal
+from mtlgym.agents.saving import state_checks
 from mtlgym.agents.streams import GlobalStream, numpy_stream, torch_stream
 
 _APART = ("observation_space", "action_space", "seed")
@@ -162,7 +163,7 @@ class IGBv2:
             ValueError: for the state of an agent with other spaces or numbers, or one that is not
                 whole.
         """
-        restoring.check_state(state, self, self._settings())
+        state_checks.check_state(state, self, self._settings())
         sac.load_state_dict(self._model, state["sac"])
         self._torch.load(state["torch"])
         self._numpy.load(state["numpy"])

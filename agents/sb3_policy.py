@@ -11,7 +11,7 @@ from gymnasium import spaces
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from mtlgym.agents import restoring
+from mtlgym.agents.saving import state_checks
 from mtlgym.agents.streams import GlobalStream, numpy_stream, torch_stream
 from mtlgym.lookup import lookup
 
@@ -123,7 +123,7 @@ class SB3Policy:
         Raises:
             ValueError: for the state of another kind of agent.
         """
-        restoring.check_keys(state, self.state_dict(), "SB3Policy")
+        state_checks.check_keys(state, self.state_dict(), "SB3Policy")
         if not self.deterministic:
             self._torch.load(state["torch"])
             self._numpy.load(state["numpy"])

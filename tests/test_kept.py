@@ -13,7 +13,7 @@ from kept_worker import ROWS, SPECS
 from test_checkpoint import same
 
 from mtlgym import agents
-from mtlgym.agents import kept
+from mtlgym.agents.saving import kept
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from gymnasium import spaces
 from test_checkpoint import same
 
 from mtlgym import agents, nested, sealed
-from mtlgym.agents import kept, plain_spaces
+from mtlgym.agents.saving import kept
+from mtlgym.agents.saving import spaces as plain_spaces
 from mtlgym.training import checkpoint
 
 SPACES = [

@@ -20,8 +20,8 @@ from toy import toy
 
 import mtlgym  # noqa: F401, registers the ids
 from mtlgym import agents, sealed
-from mtlgym.agents import kept
 from mtlgym.agents.off_policy import log
+from mtlgym.agents.saving import kept
 from mtlgym.bench import jsonl
 from mtlgym.datasets import cifar100_files, decoded, domain_files, idx, nyuv2_files, tokens
 from mtlgym.datasets.arrays import read_arrays, sha256

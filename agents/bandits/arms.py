@@ -8,10 +8,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents import restoring
+from mtlgym.agents.saving import state_checks
 
 LARGEST = 1e300  # rewards past it count as it, so that sums and differences of them stay finite
-_APART = ("observation_space", "action_space", "seed", *restoring.STARTS)
+_APART = ("observation_space", "action_space", "seed", *state_checks.STARTS)
 
 
 @dataclass(frozen=True)
@@ -134,4 +134,4 @@ def check_arms_state(state: dict[str, Any], agent: Any, arms: Arms) -> None:
     Raises:
         ValueError: names what the state is of and should be of, or what it lacks.
     """
-    restoring.check_state(state, agent, settings_of(agent, arms))
+    state_checks.check_state(state, agent, settings_of(agent, arms))

@@ -7,8 +7,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mtlgym.agents import restoring
 from mtlgym.agents.bandits.arms import Arms, draw_arms, read_arms
+from mtlgym.agents.saving import state_checks
 from mtlgym.agents.streams import generator
 
 
@@ -84,7 +84,7 @@ class Distribution:
             ValueError: for a distribution of other arms, or another one than was given, or a state
                 that is not whole.
         """
-        restoring.check_keys(state, self.state_dict(), "Distribution")
+        state_checks.check_keys(state, self.state_dict(), "Distribution")
         known = state["distribution"]
         other = self._given and not np.array_equal(known, self.values)
         if other or (known is not None and known.shape != self._arms.shape):

@@ -6,8 +6,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mtlgym.agents import actions, restoring
+from mtlgym.agents import actions
 from mtlgym.agents.bandits import arms
+from mtlgym.agents.saving import state_checks
 from mtlgym.agents.streams import generator
 
 
@@ -89,5 +90,5 @@ class UniformRandom:
         Raises:
             ValueError: for one that is not whole.
         """
-        restoring.check_keys(state, self.state_dict(), "UniformRandom")
+        state_checks.check_keys(state, self.state_dict(), "UniformRandom")
         self._rng.bit_generator.state = state["rng"]

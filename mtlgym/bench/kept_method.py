@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mtlgym import checks
-from mtlgym.agents import kept
 from mtlgym.agents.balancing_policy import BalancingPolicy
-from mtlgym.agents.origin import WEIGHING, origin
+from mtlgym.agents.saving import kept
+from mtlgym.agents.saving.environment import WEIGHING, origin
 from mtlgym.agents.streams import torch_stream
 from mtlgym.balancing.method import Method
 from mtlgym.balancing.state import zero

@@ -8,7 +8,7 @@ from typing import Any
 from gymnasium import spaces
 
 from mtlgym import agents
-from mtlgym.agents import kept
+from mtlgym.agents.saving import kept
 
 EXPLAINED = ("greedy", "policy", "probabilities")  # what runs ask some agents of their policy
 SB3 = "sb3"  # what the agent of a cell is called whose policy is Stable-Baselines3's

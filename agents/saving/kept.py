@@ -18,9 +18,10 @@ from typing import Any
 import safetensors.torch
 
 from mtlgym import __version__, nested, sealed
-from mtlgym.agents import AGENTS, Agent, plain_spaces
+from mtlgym.agents import AGENTS, Agent
 from mtlgym.agents import spec as specs
-from mtlgym.agents.origin import origin
+from mtlgym.agents.saving import spaces
+from mtlgym.agents.saving.environment import origin
 from mtlgym.files import write_atomically
 
 FORMAT, VERSION = "mtlgym agent", 1
@@ -75,8 +76,8 @@ def save(
         "mtlgym": __version__,
         "spec": spec,
         "seed": None if seed is None else int(seed),
-        "observation_space": plain_spaces.plain(agent.observation_space),
-        "action_space": plain_spaces.plain(agent.action_space),
+        "observation_space": spaces.plain(agent.observation_space),
+        "action_space": spaces.plain(agent.action_space),
         "environment": origin(env),
         "state": structure,
         "tensors_sha256": hashlib.sha256(payload).hexdigest(),
@@ -158,8 +159,8 @@ def _made(content: Mapping[str, Any], state: Any, trouble: str) -> Agent:
     try:
         found = specs.read(content["spec"])
         settings = {k: v for k, v in found.settings.items() if k not in SOURCES}
-        observed = plain_spaces.space(content["observation_space"], "it")
-        decided = plain_spaces.space(content["action_space"], "it")
+        observed = spaces.space(content["observation_space"], "it")
+        decided = spaces.space(content["action_space"], "it")
         agent = replace(found, settings=settings).make(observed, decided, content["seed"])
         agent.load_state_dict(state)
     except STRANGE as error:

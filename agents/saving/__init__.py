@@ -1,0 +1,1 @@
+"""Agents on disk: `save`, `load`, and the checks of a state before it is loaded."""
