@@ -55,8 +55,8 @@ _NOT_AGENTS = (
     "mtlgym.agents.saving.kept:load",
     "mtlgym.agents.saving.kept:save",
     "mtlgym.agents.off_policy.log:OffPolicyLog",
-    "mtlgym.agents.sb3_policy:SB3Policy",
-    "mtlgym.agents.vec_env:SB3VecEnv",
+    "mtlgym.agents.sb3.policy:SB3Policy",
+    "mtlgym.agents.sb3.vec_env:SB3VecEnv",
     "mtlgym.bench.kept_method:method",
 )
 _LAZY = {path.partition(":")[2]: path for path in (*AGENTS.values(), *_NOT_AGENTS)}

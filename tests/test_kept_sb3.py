@@ -14,7 +14,7 @@ from toy import toy
 
 import mtlgym
 from mtlgym import agents
-from mtlgym.agents.sb3_policy import ALGORITHMS
+from mtlgym.agents.sb3.policy import ALGORITHMS
 from mtlgym.envs.training import TrainingEnv
 
 KINDS = [A2C, DDPG, DQN, PPO, SAC, TD3]

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, Ve
 
 import mtlgym  # noqa: F401  # registers the id
 from mtlgym.agents import SB3VecEnv
-from mtlgym.agents.vec_env import split
+from mtlgym.agents.sb3.vec_env import split
 
 SAME_STEP = AutoresetMode.SAME_STEP
 

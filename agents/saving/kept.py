@@ -101,9 +101,9 @@ def load(path: str | os.PathLike[str], *, trust: bool = False, algorithm: str = 
     """
     path = Path(path)
     if path.is_file():
-        from mtlgym.agents import sb3_policy  # imports Stable-Baselines3
+        from mtlgym.agents.sb3 import policy  # imports Stable-Baselines3
 
-        return sb3_policy.load(path, trust=trust, algorithm=algorithm)
+        return policy.load(path, trust=trust, algorithm=algorithm)
     content = read(path)
     file = path / _name(content)
     payload = file.read_bytes()

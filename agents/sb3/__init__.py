@@ -1,0 +1,1 @@
+"""Adapters between mtlgym and Stable-Baselines3."""
