@@ -16,11 +16,11 @@ from mtlgym.lookup import unknown
 
 AGENTS = {
     "actor_critic": "mtlgym.agents.routing.actor_critic:ActorCritic",
-    "balancing": "mtlgym.agents.balancing_policy:BalancingPolicy",
+    "balancing": "mtlgym.agents.weights.balancing_policy:BalancingPolicy",
     "counterfactual": "mtlgym.agents.off_policy.counterfactual:Counterfactual",
     "exp3": "mtlgym.agents.bandits.exp3:Exp3",
     "exp3s": "mtlgym.agents.bandits.exp3s:Exp3S",
-    "igbv2": "mtlgym.agents.igbv2:IGBv2",
+    "igbv2": "mtlgym.agents.weights.igbv2:IGBv2",
     "oracle": "mtlgym.agents.bandits.fixed:Oracle",
     "q_learning": "mtlgym.agents.routing.q_learning:QLearning",
     "reinforce": "mtlgym.agents.routing.reinforce:REINFORCE",

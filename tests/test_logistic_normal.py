@@ -8,8 +8,8 @@ from scipy import integrate
 from torch.distributions import MultivariateNormal
 from torch.testing import assert_close
 
-from mtlgym.agents.logistic_normal import LogisticNormal
 from mtlgym.agents.streams import torch_stream
+from mtlgym.agents.weights.logistic_normal import LogisticNormal
 
 
 def parameters(tasks, batch=4, seed=0):

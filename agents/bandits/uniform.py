@@ -6,10 +6,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mtlgym.agents import actions
 from mtlgym.agents.bandits import arms
 from mtlgym.agents.saving import state_checks
 from mtlgym.agents.streams import generator
+from mtlgym.agents.weights import actions
 
 
 class UniformRandom:

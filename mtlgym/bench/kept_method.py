@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mtlgym import checks
-from mtlgym.agents.balancing_policy import BalancingPolicy
 from mtlgym.agents.saving import kept
 from mtlgym.agents.saving.environment import WEIGHING, origin
 from mtlgym.agents.streams import torch_stream
+from mtlgym.agents.weights.balancing_policy import BalancingPolicy
 from mtlgym.balancing.method import Method
 from mtlgym.balancing.state import zero
 from mtlgym.envs.interfaces import Logits, Tasks, Weights, make_interface

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from mtlgym.agents import actions, sac
-from mtlgym.agents.logistic_normal import LogisticNormal
 from mtlgym.agents.saving import state_checks
 from mtlgym.agents.streams import GlobalStream, numpy_stream, torch_stream
+from mtlgym.agents.weights import actions, sac
+from mtlgym.agents.weights.logistic_normal import LogisticNormal
 
 _APART = ("observation_space", "action_space", "seed")
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from mtlgym.agents import actions
+from mtlgym.agents.weights import actions
 from mtlgym.balancing.method import load_state_dict, parse, state_dict
 from mtlgym.balancing.state import check_keys
 from mtlgym.record import Record
