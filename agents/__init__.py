@@ -57,7 +57,7 @@ _NOT_AGENTS = (
     "mtlgym.agents.off_policy.log:OffPolicyLog",
     "mtlgym.agents.sb3.policy:SB3Policy",
     "mtlgym.agents.sb3.vec_env:SB3VecEnv",
-    "mtlgym.bench.kept_method:method",
+    "mtlgym.deploy:method",
 )
 _LAZY = {path.partition(":")[2]: path for path in (*AGENTS.values(), *_NOT_AGENTS)}
 

@@ -11,7 +11,7 @@ from mtlgym.presets import register_all
 
 if TYPE_CHECKING:
     pass
-    from mtlgym.training.balancer import Balancer
+    from mtlgym.balancing.balancer import Balancer
 
 __version__ = "0.1.0"
 __all__ = ["Balancer", "__version__", "agents", "balancing"]
@@ -22,7 +22,7 @@ register_all()
 def __getattr__(name: str) -> Any:
     """Import on first use: these need torch, whose import takes seconds."""
     if name == "Balancer":
-        return import_module("mtlgym.training.balancer").Balancer
+        return import_module("mtlgym.balancing.balancer").Balancer
     if name in ("agents", "balancing"):
         return import_module(f"mtlgym.{name}")
     raise AttributeError(f"module 'mtlgym' has no attribute {name!r}")

@@ -6,7 +6,24 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mtlgym.lookup import unknown
+
+
+def as_array(value: Any) -> NDArray[Any]:
+    """The value as an array; as one object, of shape (), if NumPy makes no other array of it.
+
+    That is so of lists of unequal lengths, and of tensors on a GPU or with a graph.
+    """
+    try:
+        return np.asarray(value)
+    except (RuntimeError, TypeError, ValueError):
+        whole = np.empty((), object)
+        whole[()] = value
+        return whole
+
 
 SIZE = 2**16  # the most of any size; without a bound, a slip has torch build until memory is full
 WHOLE = 2**63  # integers from here on are beyond torch and NumPy

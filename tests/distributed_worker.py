@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mtlgym.training.balancer import Balancer
+from mtlgym.balancing.balancer import Balancer
 
 STEPS = 4
 

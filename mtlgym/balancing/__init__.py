@@ -18,7 +18,7 @@ from mtlgym.balancing.method import (
 from mtlgym.balancing.objective import TRANSFORMS, weighted
 
 if TYPE_CHECKING:
-    from mtlgym.training.balancer import Balancer
+    from mtlgym.balancing.balancer import Balancer
 
 __all__ = [
     "GRADIENT_METHODS",
@@ -40,5 +40,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Balancer stands on the methods here and on the per-task gradients of `mtlgym.training`."""
     if name == "Balancer":
-        return import_module("mtlgym.training.balancer").Balancer
+        return import_module("mtlgym.balancing.balancer").Balancer
     raise AttributeError(f"module 'mtlgym.balancing' has no attribute {name!r}")

@@ -12,10 +12,10 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from mtlgym import checks
+from mtlgym.checks import as_array
 from mtlgym.envs import vector_api
 from mtlgym.envs.bandit_arms import Bandit, build, configure, draw
 from mtlgym.envs.bandit_scores import ScoreRows
-from mtlgym.envs.given import as_array
 
 Step = tuple[
     NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]

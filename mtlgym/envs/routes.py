@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtlgym.envs.given import as_array
+from mtlgym.checks import as_array
 
 LARGEST = float(np.finfo(np.float32).max)  # in place of what is not finite
 

@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from mtlgym.envs.given import as_array
+from mtlgym.checks import as_array
 
 
 def mode(given: AutoresetMode | str) -> AutoresetMode:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from mtlgym import checks
+from mtlgym.balancing.backward import AUTO, HEAD_WEIGHTINGS, Aggregation
 from mtlgym.balancing.method import gradient_method
 from mtlgym.lookup import lookup
-from mtlgym.training.aggregation import AUTO, HEAD_WEIGHTINGS, Aggregation
 from mtlgym.training.group import Group
 from mtlgym.training.jacobian import STRATEGIES
 from mtlgym.training.tap import Tap

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from torch.optim import Optimizer
 
 from mtlgym import checks
+from mtlgym.balancing.backward import AUTO
 from mtlgym.lookup import lookup
-from mtlgym.training.aggregation import AUTO
 from mtlgym.training.balance import Balance
 from mtlgym.training.hardware import Hardware
 from mtlgym.training.jacobian import check_reducible

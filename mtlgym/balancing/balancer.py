@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtlgym import checks
+from mtlgym.balancing.backward import AUTO, Aggregation
 from mtlgym.balancing.gradients import GradientMethod
 from mtlgym.balancing.limits import check_losses
 from mtlgym.balancing.losses import Equal
@@ -17,7 +18,6 @@ from mtlgym.balancing.method import Method, parse, with_transform
 from mtlgym.balancing.objective import slopes, weighted
 from mtlgym.balancing.state import check_keys, load_state_dict, state_dict
 from mtlgym.record import Record
-from mtlgym.training.aggregation import AUTO, Aggregation
 from mtlgym.training.graph import leaves
 from mtlgym.training.group import Group, average
 from mtlgym.training.tap import Tap
