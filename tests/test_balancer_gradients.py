@@ -11,7 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from mtlgym.balancing import GRADIENT_METHODS, LOSS_METHODS, Balancer, gradient_method
-from mtlgym.training.failure import UnsoundGradientError
+from mtlgym.balancing.jacobian.vjp import UnsoundGradientError
 
 LOSS_SPECS = {"fixed": "fixed:weights=[1,2,3]"}
 EXACT = ("loop", "batched", "heads_loop", "heads_batched", "layers", "threads")

@@ -7,10 +7,10 @@ from shared_models import MODELS, TwoPart, build, jacobian, losses
 from torch import nn
 from torch.testing import assert_close
 
-from mtlgym.training import choice
-from mtlgym.training.jacobian import STRATEGIES
-from mtlgym.training.roots import FromLosses, make_root
-from mtlgym.training.tap import Tap
+from mtlgym.balancing.jacobian import autotune
+from mtlgym.balancing.jacobian.hooks import Tap
+from mtlgym.balancing.jacobian.strategies import STRATEGIES
+from mtlgym.balancing.jacobian.vjp import FromLosses, make_root
 
 EXACT = [name for name, plan in STRATEGIES.items() if plan.exact]
 SLOPES = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
@@ -202,9 +202,9 @@ def test_the_choice_is_an_exact_strategy_that_agrees_with_the_loop(jacobian_need
         tried.append(found)
         return True
 
-    monkeypatch.setattr(choice, "_equal", note)
+    monkeypatch.setattr(autotune, "_equal", note)
     arguments = (list(model.trunk.parameters()), list(model.heads.parameters()), values, SLOPES)
-    name = choice.choose(*arguments, tap, jacobian=jacobian_needed)
+    name = autotune.choose(*arguments, tap, jacobian=jacobian_needed)
     assert STRATEGIES[name].exact
     assert STRATEGIES[name].jacobian >= jacobian_needed
     assert len(tried) == (3 if jacobian_needed else 4)
@@ -217,15 +217,15 @@ def test_a_strategy_that_does_not_agree_or_cannot_run_is_not_chosen(monkeypatch)
     model, x = build("dense")
     values = losses(model, x)
     arguments: tuple = (list(model.trunk.parameters()), [], values, SLOPES, None)
-    monkeypatch.setattr(choice, "_equal", lambda found, reference: False)
-    assert choice.choose(*arguments) == "loop"
+    monkeypatch.setattr(autotune, "_equal", lambda found, reference: False)
+    assert autotune.choose(*arguments) == "loop"
 
     def fails(self, root, calls):
         raise RuntimeError("no vectorised pass")
 
     monkeypatch.undo()
     monkeypatch.setattr(STRATEGIES["batched"].kind, "differentiate", fails)
-    assert choice.choose(*arguments) == "loop"
+    assert autotune.choose(*arguments) == "loop"
 
 
 def test_half_precision_autocast_gives_float32_gradients_near_the_exact_ones():

@@ -13,12 +13,12 @@ import docs_training
 from docs_markdown import clean, described, first, sections, table
 
 from mtlgym.balancing import GRADIENT_METHODS, LOSS_METHODS
+from mtlgym.balancing.jacobian.strategies import STRATEGIES
 from mtlgym.envs.bandit import BanditEnv
 from mtlgym.envs.routing import RoutingEnv
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.presets import Preset, presets
 from mtlgym.record import Record
-from mtlgym.training.jacobian import STRATEGIES
 
 METHODS = """# Loss-balancing methods
 

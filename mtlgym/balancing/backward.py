@@ -9,16 +9,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtlgym.balancing.gradients import GradientMethod
+from mtlgym.balancing.jacobian.autotune import choose, differ, gradient
+from mtlgym.balancing.jacobian.hooks import Tap
+from mtlgym.balancing.jacobian.linear_layers import Layers
+from mtlgym.balancing.jacobian.strategies import STRATEGIES, Strategy, check_reducible
+from mtlgym.balancing.jacobian.vjp import FromFeatures, UnsoundGradientError, make_root
 from mtlgym.balancing.state import check_keys, load_state_dict, state_dict
 from mtlgym.lookup import lookup
-from mtlgym.training.choice import choose
-from mtlgym.training.failure import UnsoundGradientError
 from mtlgym.training.group import Group, average, means
-from mtlgym.training.jacobian import STRATEGIES, Strategy, check_reducible
-from mtlgym.training.layers import Layers
-from mtlgym.training.roots import FromFeatures, make_root
-from mtlgym.training.tap import Tap
-from mtlgym.training.trial import differ, gradient
 
 AUTO = "auto"
 HEAD_WEIGHTINGS = ("unit", "weighted")

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from mtlgym import checks
 from mtlgym.balancing.backward import AUTO, Aggregation
 from mtlgym.balancing.gradients import GradientMethod
+from mtlgym.balancing.jacobian.hooks import Tap
+from mtlgym.balancing.jacobian.vjp import leaves
 from mtlgym.balancing.limits import check_losses
 from mtlgym.balancing.losses import Equal
 from mtlgym.balancing.method import Method, parse, with_transform
 from mtlgym.balancing.objective import slopes, weighted
 from mtlgym.balancing.state import check_keys, load_state_dict, state_dict
 from mtlgym.record import Record
-from mtlgym.training.graph import leaves
 from mtlgym.training.group import Group, average
-from mtlgym.training.tap import Tap
 
 
 class Balancer:
@@ -70,8 +70,8 @@ class Balancer:
                 output as its first argument; makes gradient methods faster.
             transform: "none" or "log" instead of the method's own.
             steps_per_epoch: calls of `backward` in an epoch, for methods that count epochs.
-            strategy: how the tasks' gradients are made: a key of
-                `mtlgym.training.jacobian.STRATEGIES`, or "auto" to time the exact ones in the
+            strategy: how the tasks' gradients are computed: a key of
+                `mtlgym.balancing.jacobian.STRATEGIES`, or "auto" to time the exact ones in the
                 first call. Strategies round differently, so name one to repeat a run bit for bit.
             head_weighting: what parameters that are not shared are trained on: "weighted" by the
                 gradient method, "unit", or None for the default of the method's paper.

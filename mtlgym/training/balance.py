@@ -6,11 +6,11 @@ from torch import nn
 
 from mtlgym import checks
 from mtlgym.balancing.backward import AUTO, HEAD_WEIGHTINGS, Aggregation
+from mtlgym.balancing.jacobian.hooks import Tap
+from mtlgym.balancing.jacobian.strategies import STRATEGIES
 from mtlgym.balancing.method import gradient_method
 from mtlgym.lookup import lookup
 from mtlgym.training.group import Group
-from mtlgym.training.jacobian import STRATEGIES
-from mtlgym.training.tap import Tap
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,6 @@ from torch import Tensor, nn
 from mtlgym.training.group import Group, anywhere
 
 
-class UnsoundGradientError(ArithmeticError):
-    """Gradients of tasks that are not finite, or too large for their squares to be.
-
-    Attributes:
-        tasks: their indices.
-    """
-
-    def __init__(self, tasks: Sequence[int]) -> None:
-        """Say which tasks."""
-        self.tasks = tuple(tasks)
-        super().__init__(f"the gradient of task {', '.join(map(str, tasks))} is not finite")
-
-
 def failed_losses(losses: Tensor, names: Sequence[str]) -> str:
     """Name the first loss that is not finite or is negative; empty if all are sound."""
     if bool(((losses >= 0) & losses.isfinite()).all()):

@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mtlgym.balancing.jacobian.vjp import UnsoundGradientError
 from mtlgym.balancing.objective import weighted
 from mtlgym.problems.problem import Problem
 from mtlgym.randomness import MODEL, private_randomness
 from mtlgym.training.buffers import copies, put_back, unmoved
 from mtlgym.training.company import Company
-from mtlgym.training.failure import UnsoundGradientError, blame, failed_losses, unsound
+from mtlgym.training.failure import blame, failed_losses, unsound
 from mtlgym.training.feed import Feed, Share
 from mtlgym.training.forward import Forward
 from mtlgym.training.settings import Training

@@ -6,10 +6,10 @@ from torch.optim import Optimizer
 
 from mtlgym import checks
 from mtlgym.balancing.backward import AUTO
+from mtlgym.balancing.jacobian.strategies import check_reducible
 from mtlgym.lookup import lookup
 from mtlgym.training.balance import Balance
 from mtlgym.training.hardware import Hardware
-from mtlgym.training.jacobian import check_reducible
 from mtlgym.training.optimizers import OPTIMIZERS, Parameters
 from mtlgym.training.schedulers import SCHEDULERS
 

@@ -9,8 +9,41 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from mtlgym.training.graph import leaves
-from mtlgym.training.tap import Tap
+from mtlgym.balancing.jacobian.hooks import Tap
+
+
+class UnsoundGradientError(ArithmeticError):
+    """Gradients of tasks that are not finite, or too large for their squares to be.
+
+    Attributes:
+        tasks: their indices.
+    """
+
+    def __init__(self, tasks: Sequence[int]) -> None:
+        """Say which tasks."""
+        self.tasks = tuple(tasks)
+        super().__init__(f"the gradient of task {', '.join(map(str, tasks))} is not finite")
+
+
+def leaves(root: Tensor, stops: Iterable[Tensor] = ()) -> list[Tensor]:
+    """The tensors that a backward pass from here would fill the `.grad` of, each once.
+
+    Nothing behind the `stops` counts.
+    """
+    found, waiting = [], [root.grad_fn]
+    seen = {root.grad_fn, *(stop.grad_fn for stop in stops)}
+    while waiting:
+        node = waiting.pop()
+        assert node is not None
+        variable = getattr(node, "variable", None)  # of a node that accumulates gradients
+        if variable is not None:
+            found.append(variable)
+        for child, _ in node.next_functions:
+            if child is not None and child not in seen:
+                seen.add(child)
+                waiting.append(child)
+    return found
+
 
 Inputs = Sequence[Any]  # tensors or edges of the graph
 Gradients = tuple[Tensor | None, ...]

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtlgym.balancing.gramian import gramian
-from mtlgym.training.roots import Root, reaches, require_reached
-from mtlgym.training.tap import Call
+from mtlgym.balancing.jacobian.hooks import Call
+from mtlgym.balancing.jacobian.vjp import Root, reaches, require_reached
 
 
 @dataclass(frozen=True, eq=False)
