@@ -11,7 +11,8 @@ import pytest
 
 from mtlgym.agents import OffPolicyLog
 from mtlgym.agents.off_policy.log import read
-from mtlgym.bench import bandit_report, bandit_runs, jsonl
+from mtlgym.bench import bandit_figure, jsonl
+from mtlgym.bench import bandit_figure as bandit_runs
 from mtlgym.bench.backends import waves
 from mtlgym.bench.bench import bench_table
 from mtlgym.bench.cell import DECISIONS, LOG, Cell
@@ -202,10 +203,10 @@ def test_the_gap_is_closed_from_uniform_to_the_oracle():
         )
         for name, final in finals.items()
     ]
-    lines = {line[0]: line for line in bandit_report.lines(courses)}
+    lines = {line[0]: line for line in bandit_figure.lines(courses)}
     assert lines["exp3s"][1:5] == ["0.7000", "0.7000", "0.7000", "0.50"]
     assert lines["oracle"][4] == "1.00"
-    assert bandit_report.lines(courses[:1])[0][4:] == ["-", "-"]
+    assert bandit_figure.lines(courses[:1])[0][4:] == ["-", "-"]
 
 
 def test_decisions_can_be_evaluated_after_the_run(tmp_path):

@@ -10,10 +10,11 @@ from mtlgym import agents, sealed
 from mtlgym.agents import AGENTS
 from mtlgym.balancing.gradients import GRADIENT_METHODS
 from mtlgym.balancing.losses import LOSS_METHODS
-from mtlgym.bench import tuned, tuning
+from mtlgym.bench import tuning
+from mtlgym.bench import tuning as tuned
 from mtlgym.bench.cell import RESULT, Cell
 from mtlgym.bench.finished import read_finished
-from mtlgym.bench.spaces import SETTINGS, Range, Space
+from mtlgym.bench.search_spaces import SETTINGS, Range, Space
 from mtlgym.cli import main
 
 QM9, BANDIT = "MTL-QM9-Mini-v0", "MTL-Bandit-v0"

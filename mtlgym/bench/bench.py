@@ -15,7 +15,7 @@ from mtlgym.bench.making import make
 from mtlgym.bench.plan import Plan
 from mtlgym.bench.summary import summarise
 from mtlgym.bench.tables import TablePreset
-from mtlgym.bench.tuned import cells as tuned_cells
+from mtlgym.bench.tuning import cells as tuned_cells
 from mtlgym.files import write_atomically
 
 RESULTS = "results.jsonl"

@@ -133,7 +133,8 @@ def _figure(
     name: str, labels: Sequence[str], seeds: Sequence[int], out: Path, options: dict[str, Any]
 ) -> int:
     """Run policies of a figure preset on all its bandits; print the table, write all files."""
-    from mtlgym.bench import bandit_report, bandit_runs
+    from mtlgym.bench import bandit_figure
+    from mtlgym.bench import bandit_figure as bandit_runs
 
     if "oracle" in options:
         raise ValueError("`oracle` is drawn in a figure; `--set oracles=N` says how many")
@@ -141,14 +142,14 @@ def _figure(
     seeds, options = tuple(dict.fromkeys(seeds or figure.seeds)), {**figure.options, **options}
     oracles = bandit_runs.draw_oracles(figure, options)
     folder = out / figure.env / figure.name
-    known = bandit_report.settings(figure, options, seeds)
-    bandit_report.check_folder(known, folder)
+    known = bandit_figure.settings(figure, options, seeds)
+    bandit_figure.check_folder(known, folder)
     courses = [bandit_runs.run(figure, row, oracles, seeds, options) for row in track(figure.rows)]
-    bandit_report.write(figure, courses, oracles, known, folder)
-    table = Table(title=bandit_report.caption(figure, courses))
-    for title in bandit_report.TITLES:
+    bandit_figure.write(figure, courses, oracles, known, folder)
+    table = Table(title=bandit_figure.caption(figure, courses))
+    for title in bandit_figure.TITLES:
         table.add_column(title, justify="left" if title == "policy" else "right")
-    for line in bandit_report.lines(courses):
+    for line in bandit_figure.lines(courses):
         table.add_row(*line)
     console.print(table)
     console.print(f"Tables and plots are in {folder}")
@@ -171,7 +172,7 @@ def _single_task(
     env: str, seeds: Sequence[int], out: Path, options: Sequence[str], how: Execution
 ) -> int:
     """Train each task alone; print and write the figures as a baseline."""
-    from mtlgym.bench import stl
+    from mtlgym.bench import single_task as stl
 
     values = stl.single_task(env, seeds, out, parse_options(options), how)
     command = f"mtlgym bench --env {env} --stl --seeds {' '.join(map(str, seeds))}"

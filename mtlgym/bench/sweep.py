@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlgym import checks
-from mtlgym.bench import tuned
+from mtlgym.bench import tuning as tuned
 from mtlgym.bench.cell import Cell
 from mtlgym.lookup import unknown
 

@@ -19,8 +19,40 @@ from mtlgym.bench.cell import Cell
 from mtlgym.bench.execution import PLAIN, Execution
 from mtlgym.bench.locks import held
 from mtlgym.bench.making import make
-from mtlgym.bench.spaces import DECAY, FIXED, LEAST_DECAY, SPAN, Range, Space
+from mtlgym.bench.search_spaces import DECAY, FIXED, LEAST_DECAY, SPAN, Range, Space
 from mtlgym.bench.subjects import subject
+from mtlgym.lookup import lookup
+
+
+def cells(path: Path, env: str, specs: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
+    """Cells of tuned agents, a seed at a time.
+
+    Args:
+        path: the file that `tune` gave.
+        env: the environment's id.
+        specs: those that were tuned, or some of them; all if none are given.
+        seeds: one cell a seed.
+
+    Raises:
+        ValueError: for a damaged file, one of another environment, or a spec that was not tuned.
+        OSError: if it cannot be read.
+    """
+    found = sealed.read(path)
+    if found.get("env") != env:
+        raise ValueError(f"{path} is of {found.get('env')!r}, not of {env!r}")
+    methods = found.get("methods")
+    if not isinstance(methods, dict) or not methods:
+        raise ValueError(f"{path} is no file of `mtlgym tune`: it has no `methods`")
+    wanted = {spec: lookup(methods, spec, f"tuned agent in {path}") for spec in specs or methods}
+    made = []
+    for seed in seeds:
+        for spec, chosen in wanted.items():
+            told = {"agent": spec, **{key: found[key] for key in ("trials", "seeds", "by")}}
+            told |= {key: chosen[key] for key in ("settings", "score")}
+            options = {**found["options"], **chosen["options"]}
+            made.append(Cell(env, chosen["agent"], seed, options, tuned=told))
+    return made
+
 
 AT_ONCE = 4  # trials that are proposed before the first of them is judged, whatever runs at once
 TRIALS, TUNED = "tuning", "tuned"  # folders: of the trials' cells, and of what was chosen
@@ -61,7 +93,7 @@ def tune(
     how: Execution = PLAIN,
     on_tuned: Callable[[str, Mapping[str, Any]], None] = lambda spec, found: None,
 ) -> Path:
-    """Tune each spec; give the file of what was chosen, which `mtlgym.bench.tuned.cells` reads.
+    """Tune each spec; give the file of what was chosen, which `mtlgym.bench.tuning.cells` reads.
 
     The first trial has the published settings, so that none is worse than these on validation. A
     trial's score is its mean over the seeds. Trials follow from the search and the scores alone and
