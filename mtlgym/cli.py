@@ -9,12 +9,12 @@ import tyro
 from rich.console import Console
 from rich.table import Column, Table
 
-from mtlgym.bench import interrupts
 from mtlgym.bench.command import FAILED, bench, console
-from mtlgym.bench.execution import FailedRunsError
 from mtlgym.bench.figures import figures
-from mtlgym.bench.options import Options, parse_options
 from mtlgym.bench.page.command import report
+from mtlgym.bench.runs.backends import signals
+from mtlgym.bench.runs.execution import FailedRunsError
+from mtlgym.bench.runs.options import Options, parse_options
 from mtlgym.bench.sweep_command import sweep
 from mtlgym.bench.table_files import tables
 from mtlgym.bench.train_command import train
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError, FailedRunsError, gym.error.Error) as error:
         _complain(str(error))
         return FAILED
-    except interrupts.InterruptedRunError as error:
+    except signals.InterruptedRunError as error:
         _complain("interrupted; the same command goes on from the last checkpoints")
         return error.exit_code
     except KeyboardInterrupt:

@@ -16,11 +16,12 @@ from pathlib import Path
 import torch
 
 from mtlgym import sealed
-from mtlgym.bench import checkpoints, interrupts
-from mtlgym.bench.backends import run_cells
-from mtlgym.bench.cell import DECISIONS, LOG, RESULT, Cell
-from mtlgym.bench.execution import Execution
-from mtlgym.bench.making import make
+from mtlgym.bench.runs import checkpoints
+from mtlgym.bench.runs.backends import signals
+from mtlgym.bench.runs.backends.backends import run_cells
+from mtlgym.bench.runs.cell import DECISIONS, LOG, RESULT, Cell
+from mtlgym.bench.runs.execution import Execution
+from mtlgym.bench.runs.factory import make
 from mtlgym.training import checkpoint
 
 MOLECULES = {"batch_size": 1000, "epochs": 2, "dim": 4, "edge_hidden": 2}
@@ -76,7 +77,7 @@ def die_in_a_step(count: int) -> None:
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    interrupts.asked = asked
+    signals.asked = asked
 
 
 def start(out: Path, prepare) -> int:
@@ -88,7 +89,7 @@ def start(out: Path, prepare) -> int:
             prepare()
             sweep(out)
             code = 0
-        except interrupts.InterruptedRunError as error:
+        except signals.InterruptedRunError as error:
             code = error.exit_code
         except OSError as error:
             print(error, file=sys.stderr, flush=True)
@@ -161,8 +162,8 @@ def stopped(out: Path) -> dict:
                 os.kill(os.getpid(), number)
             return whole()
 
-        left, whole = [8], interrupts.asked
-        interrupts.asked = asked
+        left, whole = [8], signals.asked
+        signals.asked = asked
 
     codes = [start(out, lambda n=n: at_step(n)) for n in (signal.SIGINT, signal.SIGTERM)]
     steps = [

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from mtlgym import sealed
-from mtlgym.bench.cell import CELLS, LOG, RESULT
-from mtlgym.bench.finished import Finished
 from mtlgym.bench.page.sections import sections
+from mtlgym.bench.runs.cell import CELLS, LOG, RESULT
+from mtlgym.bench.runs.results import Finished
 
 EVIL = "<script>alert(1)</script> $\\frac$ \"'&_"
 VERSIONS = {"mtlgym": "0.1.0", "torch": "2.13.0"}

@@ -16,10 +16,10 @@ import ray
 from ray.cluster_utils import Cluster
 
 import mtlgym
-from mtlgym.bench.backends import run_cells
-from mtlgym.bench.cell import DECISIONS, LOG, Cell
-from mtlgym.bench.checkpoints import CHECKPOINT
-from mtlgym.bench.execution import Execution
+from mtlgym.bench.runs.backends.backends import run_cells
+from mtlgym.bench.runs.cell import DECISIONS, LOG, Cell
+from mtlgym.bench.runs.checkpoints import CHECKPOINT
+from mtlgym.bench.runs.execution import Execution
 
 STEPS = 800
 CELLS = [

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from mtlgym.bench.backends import run_cells
-from mtlgym.bench.cell import Cell
-from mtlgym.bench.checkpoints import CHECKPOINT
-from mtlgym.bench.execution import Execution
-from mtlgym.bench.interrupts import InterruptedRunError
+from mtlgym.bench.runs.backends.backends import run_cells
+from mtlgym.bench.runs.backends.signals import InterruptedRunError
+from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.checkpoints import CHECKPOINT
+from mtlgym.bench.runs.execution import Execution
 
 BYSTANDER = "bystander"
 CELLS = [Cell("MTL-Bandit-v0", "exp3s", seed, {"steps": 4000}) for seed in range(2)]

@@ -5,9 +5,9 @@ import pytest
 
 from mtlgym import agents, sealed
 from mtlgym.bench import jsonl, report
-from mtlgym.bench.cell import LOG, RESULT, Cell
-from mtlgym.bench.checkpoints import CHECKPOINT
-from mtlgym.bench.run import run_cell
+from mtlgym.bench.runs.cell import LOG, RESULT, Cell
+from mtlgym.bench.runs.checkpoints import CHECKPOINT
+from mtlgym.bench.runs.run import run_cell
 from mtlgym.bench.summary import Interval, summarise
 
 ENV = "MTL-QM9-Mini-v0"
@@ -67,7 +67,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
 def test_a_cell_of_another_version_or_protocol_is_not_taken_for_this_one(tmp_path, monkeypatch):
     cell = Cell(ENV, "equal", 0, TINY | {"epochs": 1})
     run_cell(cell, tmp_path)
-    monkeypatch.setattr("mtlgym.bench.cell.__version__", "9.9")
+    monkeypatch.setattr("mtlgym.bench.runs.cell.__version__", "9.9")
     with pytest.raises(ValueError, match=r"version: '0.1.0' there, '9.9' here"):
         run_cell(cell, tmp_path)
 

@@ -13,12 +13,12 @@ from mtlgym.agents import OffPolicyLog
 from mtlgym.agents.off_policy.log import read
 from mtlgym.bench import bandit_figure, jsonl
 from mtlgym.bench import bandit_figure as bandit_runs
-from mtlgym.bench.backends import waves
 from mtlgym.bench.bench import bench_table
-from mtlgym.bench.cell import DECISIONS, LOG, Cell
 from mtlgym.bench.figures import figure, figures
 from mtlgym.bench.plan import plan
-from mtlgym.bench.run import Run, run_cell
+from mtlgym.bench.runs.backends.backends import waves
+from mtlgym.bench.runs.cell import DECISIONS, LOG, Cell
+from mtlgym.bench.runs.run import Run, run_cell
 from mtlgym.bench.table_files import table
 from mtlgym.bench.tables import Row, TablePreset
 from mtlgym.cli import main

@@ -9,8 +9,8 @@ import pytest
 import routing_toys
 import toy_images
 
-from mtlgym.bench.making import make
 from mtlgym.bench.plan import plan
+from mtlgym.bench.runs.factory import make
 from mtlgym.bench.table_files import read, table, tables
 from mtlgym.presets import preset
 

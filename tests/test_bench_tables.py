@@ -5,10 +5,10 @@ import json
 from mtlgym import sealed
 from mtlgym.bench import report
 from mtlgym.bench.bench import bench, bench_table
-from mtlgym.bench.cell import LOG, RESULT, SETTINGS, Cell
-from mtlgym.bench.execution import Execution
 from mtlgym.bench.plan import plan
-from mtlgym.bench.run import run_cell
+from mtlgym.bench.runs.cell import LOG, RESULT, SETTINGS, Cell
+from mtlgym.bench.runs.execution import Execution
+from mtlgym.bench.runs.run import run_cell
 from mtlgym.bench.summary import summarise
 from mtlgym.bench.table_files import table
 from mtlgym.cli import main
@@ -122,7 +122,7 @@ def test_tables_share_their_rows_and_leave_other_runs_alone(tmp_path, monkeypatc
     first, second = tiny("igb-table1"), tiny("igb-table4")
     bench_table(first, first.cells(["UW"]), tmp_path)
     steps = []
-    monkeypatch.setattr("mtlgym.bench.run.Run._advance", lambda run: steps.append(run))
+    monkeypatch.setattr("mtlgym.bench.runs.run.Run._advance", lambda run: steps.append(run))
     shared = bench_table(second, second.cells(["UW"]), tmp_path)
     assert [each["label"] for each in shared] == ["UW"]
     assert not steps

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from mtlgym.bench.bench import RESULTS
-from mtlgym.bench.options import parse_options
+from mtlgym.bench.runs.options import parse_options
 from mtlgym.bench.table_files import tables
 from mtlgym.cli import main
 from mtlgym.presets import presets

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mtlgym.bench import domain_plots, jsonl, pictures
-from mtlgym.bench.cell import LOG, Cell
+from mtlgym.bench.runs.cell import LOG, Cell
 
 TASKS = ["art", "clipart", "product"]
 MATRIX = np.array([[0.0, 0.2, 0.8], [0.4, 0.0, 0.6], [0.1, 0.9, 0.0]])

@@ -10,11 +10,11 @@ from stable_baselines3.common.results_plotter import ts2xy
 
 from mtlgym import agents
 from mtlgym.bench import jsonl
-from mtlgym.bench.cell import AGENT, LOG, Cell
-from mtlgym.bench.checkpoints import CHECKPOINT
-from mtlgym.bench.loggers import Loggers, flat
-from mtlgym.bench.monitor import MONITOR
-from mtlgym.bench.run import run_cell
+from mtlgym.bench.runs.cell import AGENT, LOG, Cell
+from mtlgym.bench.runs.checkpoints import CHECKPOINT
+from mtlgym.bench.runs.loggers import Loggers, flat
+from mtlgym.bench.runs.logs import MONITOR
+from mtlgym.bench.runs.run import run_cell
 from mtlgym.cli import main
 from mtlgym.training import checkpoint
 
@@ -138,7 +138,7 @@ def test_a_zip_of_others_is_opened_with_trust_alone(tmp_path, capsys):
 
 
 def test_a_logger_without_its_package_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr("mtlgym.bench.loggers.find_spec", lambda name: None)
+    monkeypatch.setattr("mtlgym.bench.runs.loggers.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install mtlgym\[loggers\]"):
         Loggers(["wandb"])
 

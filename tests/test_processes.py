@@ -13,9 +13,10 @@ from filelock import FileLock
 from sweep_worker import CELLS
 
 from mtlgym import sealed
-from mtlgym.bench import interrupts, locks, processes
-from mtlgym.bench.cell import LOCK, RESULT, SETTINGS, Cell
-from mtlgym.bench.run import run_cell
+from mtlgym.bench import locks
+from mtlgym.bench.runs.backends import processes, signals
+from mtlgym.bench.runs.cell import LOCK, RESULT, SETTINGS, Cell
+from mtlgym.bench.runs.run import run_cell
 
 SCRIPT = Path(__file__).with_name("sweep_worker.py")
 BANDIT = Cell("MTL-Bandit-v0", "uniform", 0, {"steps": 5})
@@ -92,20 +93,20 @@ def test_a_folder_in_use_is_waited_for_with_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "PATIENCE", 0.01)
     other = FileLock(tmp_path / LOCK)
     with other, pytest.warns(UserWarning, match="is in use by another process"):
-        monkeypatch.setattr(interrupts, "asked", lambda: signal.SIGTERM)
-        with pytest.raises(interrupts.InterruptedRunError, match="signal 15"):
+        monkeypatch.setattr(signals, "asked", lambda: signal.SIGTERM)
+        with pytest.raises(signals.InterruptedRunError, match="signal 15"):
             run_cell(BANDIT, tmp_path)
     monkeypatch.undo()
     assert run_cell(BANDIT, tmp_path)["steps"] == 5
 
 
 def test_a_second_ctrl_c_does_not_wait_for_a_checkpoint():
-    with interrupts.caught():
+    with signals.caught():
         os.kill(os.getpid(), signal.SIGINT)
-        assert interrupts.asked() == signal.SIGINT
+        assert signals.asked() == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert interrupts.asked() is None
+    assert signals.asked() is None
 
 
 def test_a_run_begun_by_other_versions_goes_on_with_a_warning(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlgym.bench import ray_tasks
+from mtlgym.bench.runs.backends import ray
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
@@ -30,4 +30,4 @@ def test_a_sweep_that_loses_a_node_finishes_with_the_results_of_one_process(tmp_
 def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"pip install mtlgym\[ray\]"):
-        next(ray_tasks.on_ray({}, 500, 1, 0))
+        next(ray.on_ray({}, 500, 1, 0))

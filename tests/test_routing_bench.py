@@ -14,11 +14,11 @@ from gymnasium.vector import AutoresetMode
 from mtlgym import agents
 from mtlgym.bench import jsonl, routing_plots
 from mtlgym.bench.bench import bench_table
-from mtlgym.bench.cell import LOG, RESULT, Cell
-from mtlgym.bench.checkpoints import CHECKPOINT
-from mtlgym.bench.making import ROUTERS, make
 from mtlgym.bench.plan import plan
-from mtlgym.bench.run import run_cell
+from mtlgym.bench.runs.cell import LOG, RESULT, Cell
+from mtlgym.bench.runs.checkpoints import CHECKPOINT
+from mtlgym.bench.runs.factory import ROUTERS, make
+from mtlgym.bench.runs.run import run_cell
 from mtlgym.bench.table_files import table, tables
 from mtlgym.cli import main
 from mtlgym.training import checkpoint

@@ -12,11 +12,12 @@ import pytest
 from killed_sweep import EVERY
 
 from mtlgym import sealed
-from mtlgym.bench import checkpoints, jsonl
-from mtlgym.bench.cell import DECISIONS, LOG, RESULT, SETTINGS, Cell
-from mtlgym.bench.checkpoints import CHECKPOINT, PREVIOUS
-from mtlgym.bench.finished import read_finished
-from mtlgym.bench.run import run_cell
+from mtlgym.bench import jsonl
+from mtlgym.bench.runs import checkpoints
+from mtlgym.bench.runs.cell import DECISIONS, LOG, RESULT, SETTINGS, Cell
+from mtlgym.bench.runs.checkpoints import CHECKPOINT, PREVIOUS
+from mtlgym.bench.runs.results import read_finished
+from mtlgym.bench.runs.run import run_cell
 from mtlgym.training import checkpoint
 
 SCRIPT = Path(__file__).with_name("killed_sweep.py")

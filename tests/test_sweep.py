@@ -6,11 +6,11 @@ import pytest
 
 from mtlgym import sealed
 from mtlgym.bench import sweep
-from mtlgym.bench.backends import run_cells
-from mtlgym.bench.cell import RESULT, SETTINGS, Cell
-from mtlgym.bench.execution import PLAIN, Execution, FailedRunsError
-from mtlgym.bench.finished import read_finished
-from mtlgym.bench.run import run_cell
+from mtlgym.bench.runs.backends.backends import run_cells
+from mtlgym.bench.runs.cell import RESULT, SETTINGS, Cell
+from mtlgym.bench.runs.execution import PLAIN, Execution, FailedRunsError
+from mtlgym.bench.runs.results import read_finished
+from mtlgym.bench.runs.run import run_cell
 from mtlgym.cli import main
 
 QM9, BANDIT = "MTL-QM9-Mini-v0", "MTL-Bandit-v0"

@@ -12,8 +12,8 @@ from mtlgym.balancing.gradients import GRADIENT_METHODS
 from mtlgym.balancing.losses import LOSS_METHODS
 from mtlgym.bench import tuning
 from mtlgym.bench import tuning as tuned
-from mtlgym.bench.cell import RESULT, Cell
-from mtlgym.bench.finished import read_finished
+from mtlgym.bench.runs.cell import RESULT, Cell
+from mtlgym.bench.runs.results import read_finished
 from mtlgym.bench.search_spaces import SETTINGS, Range, Space
 from mtlgym.cli import main
 

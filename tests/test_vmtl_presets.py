@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mtlgym.bench import command
-from mtlgym.bench.cell import folder_name
+from mtlgym.bench.runs.cell import folder_name
 from mtlgym.bench.table_files import tables
 
 DOMAINS = {

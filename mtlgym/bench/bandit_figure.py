@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from mtlgym import __version__, agents, sealed
 from mtlgym.agents import Agent
 from mtlgym.bench import plots
-from mtlgym.bench.cell import SETTINGS
 from mtlgym.bench.figures import FigurePreset
-from mtlgym.bench.options import for_agent
+from mtlgym.bench.runs.cell import SETTINGS
+from mtlgym.bench.runs.options import for_agent
 from mtlgym.bench.tables import Row
 from mtlgym.files import write_atomically
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mtlgym.bench import pictures, report
-from mtlgym.bench.backends import run_cells
-from mtlgym.bench.cell import Cell
-from mtlgym.bench.execution import PLAIN, Execution
-from mtlgym.bench.finished import read_results
-from mtlgym.bench.making import make
 from mtlgym.bench.plan import Plan
+from mtlgym.bench.runs.backends.backends import run_cells
+from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.execution import PLAIN, Execution
+from mtlgym.bench.runs.factory import make
+from mtlgym.bench.runs.results import read_results
 from mtlgym.bench.summary import summarise
 from mtlgym.bench.tables import TablePreset
 from mtlgym.bench.tuning import cells as tuned_cells

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mtlgym.bench.cell import Cell
-from mtlgym.bench.execution import PLAIN, Execution, Flat
 from mtlgym.bench.figures import figure as figure_of
 from mtlgym.bench.figures import figures
-from mtlgym.bench.options import Options, parse_options
 from mtlgym.bench.plan import Plan, plan
+from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.execution import PLAIN, Execution, Flat
+from mtlgym.bench.runs.options import Options, parse_options
 from mtlgym.bench.table_files import table, tables
 from mtlgym.bench.tables import TablePreset
 from mtlgym.files import write_atomically

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtlgym.bench import plots, points
-from mtlgym.bench.cell import Cell
+from mtlgym.bench.runs.cell import Cell
 
 ACCURACY, AVERAGE = "accuracy", "average"
 ATTACKED = re.compile(r".+/(accuracy_fgsm_(.+))")  # a metric's key: its name, and the noise level

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mtlgym.bench import interrupts
-from mtlgym.bench.cell import LOCK
+from mtlgym.bench.runs.backends import signals
+from mtlgym.bench.runs.cell import LOCK
 
 DRAFTS = ".*.part"  # of `write_atomically`
 PATIENCE = 1.0  # seconds between two looks at whether somebody asked to stop
@@ -36,7 +36,7 @@ def held(folder: Path) -> Iterator[None]:
                 text = f"{folder} is in use by another process, which is waited for"
                 warnings.warn(text, UserWarning, stacklevel=3)
             told = True
-            interrupts.obey()
+            signals.obey()
     try:
         for draft in folder.glob(DRAFTS):
             draft.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlgym.bench import domain_plots, plots, routing_plots
-from mtlgym.bench.cell import Cell
+from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.summary import summarise
 
 Results = Sequence[dict[str, Any]]

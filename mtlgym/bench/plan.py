@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlgym.bench.cell import Cell
+from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.tables import Row, TablePreset
 from mtlgym.datasets import sources
 from mtlgym.lookup import lookup

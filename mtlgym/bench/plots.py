@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from mtlgym.bench.cell import LOG, Cell
 from mtlgym.bench.jsonl import read
+from mtlgym.bench.runs.cell import LOG, Cell
 from mtlgym.bench.summary import Row
 from mtlgym.files import write_atomically
 

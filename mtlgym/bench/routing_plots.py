@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtlgym.bench import plots, points
-from mtlgym.bench.cell import Cell
+from mtlgym.bench.runs.cell import Cell
 
 BLOCK = 7  # whose probabilities Figure 10 shows
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from mtlgym.bench.backends import run_cells
-from mtlgym.bench.cell import Cell
-from mtlgym.bench.execution import PLAIN, Execution
-from mtlgym.bench.making import make
+from mtlgym.bench.runs.backends.backends import run_cells
+from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.execution import PLAIN, Execution
+from mtlgym.bench.runs.factory import make
 
 STL = "stl"
 

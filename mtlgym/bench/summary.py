@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mtlgym.bench.cell import Cell
+from mtlgym.bench.runs.cell import Cell
 
 REFERENCE = "equal"  # the agent whose training time is 1
 

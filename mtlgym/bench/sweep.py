@@ -15,7 +15,7 @@ from typing import Any
 
 from mtlgym import checks
 from mtlgym.bench import tuning as tuned
-from mtlgym.bench.cell import Cell
+from mtlgym.bench.runs.cell import Cell
 from mtlgym.lookup import unknown
 
 SHARED = ("agents", "seeds", "options", "grid")  # said for one environment, or above for all

@@ -6,7 +6,7 @@ import tyro
 
 from mtlgym.bench import sweep as grids
 from mtlgym.bench.command import FAILED, console
-from mtlgym.bench.execution import PLAIN, Flat
+from mtlgym.bench.runs.execution import PLAIN, Flat
 
 
 def sweep(grid: tyro.conf.Positional[Path], out: Path = Path("runs"), how: Flat = PLAIN) -> int:

@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from mtlgym import checks
-from mtlgym.bench import interrupts
-from mtlgym.bench.cell import Cell, read_result
 from mtlgym.bench.command import FAILED, console
-from mtlgym.bench.execution import CHECKPOINT_EVERY
-from mtlgym.bench.options import Options, parse_options
+from mtlgym.bench.runs.backends import signals
+from mtlgym.bench.runs.cell import Cell, read_result
+from mtlgym.bench.runs.execution import CHECKPOINT_EVERY
+from mtlgym.bench.runs.options import Options, parse_options
 
 
 def train(
@@ -49,10 +49,10 @@ def train(
     """
     import torch
 
-    from mtlgym.bench import kept_policy
-    from mtlgym.bench.backends import with_progress
-    from mtlgym.bench.keeping import keep
-    from mtlgym.bench.loggers import Loggers
+    from mtlgym.bench.runs import kept_policy
+    from mtlgym.bench.runs.backends.backends import with_progress
+    from mtlgym.bench.runs.keep_agent import keep
+    from mtlgym.bench.runs.loggers import Loggers
 
     checks.integer("threads", threads, least=1)
     torch.set_num_threads(threads)
@@ -64,7 +64,7 @@ def train(
     folder = cell.folder(out)
     if given.get("distributed") and int(os.environ.get("RANK", 0)):
         return _follow(cell, folder)
-    with interrupts.caught():
+    with signals.caught():
         try:
             result = with_progress(cell, folder, checkpoint_every, loggers.on_row)
         finally:
@@ -77,9 +77,9 @@ def train(
 
 def _follow(cell: Cell, folder: Path) -> int:
     """Take part in the training that the first process leads, until that ends."""
-    from mtlgym.bench.making import make
+    from mtlgym.bench.runs.factory import make
 
     if read_result(cell, folder) is None:  # else the leader makes no environment either
-        with interrupts.caught():  # the leader decides when to stop
+        with signals.caught():  # the leader decides when to stop
             make(cell)[0].follow()
     return 0

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mtlgym.bench.command import AGENTS, console
-from mtlgym.bench.execution import PLAIN, Flat
-from mtlgym.bench.options import Options, parse_options
+from mtlgym.bench.runs.execution import PLAIN, Flat
+from mtlgym.bench.runs.options import Options, parse_options
 
 
 def tune(

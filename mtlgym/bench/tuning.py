@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from mtlgym import __version__, checks, sealed
-from mtlgym.bench.backends import run_cells
-from mtlgym.bench.bandit_subject import BanditSubject
-from mtlgym.bench.cell import Cell
-from mtlgym.bench.execution import PLAIN, Execution
 from mtlgym.bench.locks import held
-from mtlgym.bench.making import make
+from mtlgym.bench.runs.adapters import BanditSubject, subject
+from mtlgym.bench.runs.backends.backends import run_cells
+from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.execution import PLAIN, Execution
+from mtlgym.bench.runs.factory import make
 from mtlgym.bench.search_spaces import DECAY, FIXED, LEAST_DECAY, SPAN, Range, Space
-from mtlgym.bench.subjects import subject
 from mtlgym.lookup import lookup
 
 

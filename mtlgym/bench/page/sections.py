@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mtlgym.bench.cell import folder_name
-from mtlgym.bench.finished import Finished
+from mtlgym.bench.runs.cell import folder_name
+from mtlgym.bench.runs.results import Finished
 from mtlgym.bench.summary import REFERENCE
 
 REFERENCES = (REFERENCE, "uniform")  # agents that others are compared with; the first that ran

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from mtlgym import __version__
-from mtlgym.bench.finished import read_finished
 from mtlgym.bench.page import aggregates, csv_files, prose, tables
 from mtlgym.bench.page.gallery import Gallery, gallery
 from mtlgym.bench.page.measures import Measures, measures
@@ -17,6 +16,7 @@ from mtlgym.bench.page.pictures import Picture
 from mtlgym.bench.page.render import render
 from mtlgym.bench.page.scores import blocks
 from mtlgym.bench.page.sections import Section, sections
+from mtlgym.bench.runs.results import read_finished
 from mtlgym.files import write_atomically
 
 INDEX = "index.html"

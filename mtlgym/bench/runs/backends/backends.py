@@ -6,12 +6,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mtlgym.bench import interrupts
-from mtlgym.bench.cell import Cell
-from mtlgym.bench.execution import Execution, FailedRunsError
-from mtlgym.bench.processes import in_processes
-from mtlgym.bench.ray_tasks import on_ray
-from mtlgym.bench.run import OnRow, Run, run_cell
+from mtlgym.bench.runs.backends import signals
+from mtlgym.bench.runs.backends.processes import in_processes
+from mtlgym.bench.runs.backends.ray import on_ray
+from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.execution import Execution, FailedRunsError
+from mtlgym.bench.runs.run import OnRow, Run, run_cell
 
 Place = tuple[Cell, Path]  # a cell and its folder
 Outcome = dict[str, Any] | Exception
@@ -25,7 +25,7 @@ def run_cells(places: Sequence[Place], how: Execution) -> list[dict[str, Any]]:
         InterruptedRunError: once the cells that ran have written checkpoints, after a signal.
     """
     found: dict[int, Outcome] = {}
-    with interrupts.caught():
+    with signals.caught():
         for wave in filter(None, waves(places)):
             chosen = {index: places[index] for index in wave}
             found.update(BACKENDS[how.backend](chosen, how))
@@ -80,7 +80,7 @@ def local(places: Mapping[int, Place], how: Execution) -> Iterator[tuple[int, Ou
     for index, place in places.items():
         try:
             yield index, with_progress(*place, how.checkpoint_every)
-        except interrupts.InterruptedRunError:
+        except signals.InterruptedRunError:
             raise
         except Exception as error:  # of whatever kind: the other cells are run all the same
             yield index, error

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from mtlgym.bench import interrupts
-from mtlgym.bench.cell import Cell
-from mtlgym.bench.run import run_cell
+from mtlgym.bench.runs.backends import signals
+from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.run import run_cell
 
 PATIENCE = 0.5  # seconds between two looks at whether somebody asked to stop
 
@@ -44,11 +44,11 @@ def on_ray(
     if started:
         named = address or "RAY_ADDRESS" in os.environ
         ray.init(address, **({} if named else {"num_cpus": jobs, "include_dashboard": False}))
-        interrupts.arm()  # Ray has set a handler of its own
+        signals.arm()  # Ray has set a handler of its own
     elif address:
         raise ValueError(f"`address` {address!r} comes too late: Ray is initialised already")
     # A node that is drained sends SIGTERM, after which the run goes on elsewhere.
-    again = [interrupts.InterruptedRunError]
+    again = [signals.InterruptedRunError]
     task = ray.remote(num_cpus=1, max_retries=retries, retry_exceptions=again)(_run)
     try:
         waiting = {
@@ -59,7 +59,7 @@ def on_ray(
             done, _ = ray.wait(list(waiting), timeout=PATIENCE)
             for reference in done:
                 yield waiting.pop(reference), _outcome(ray, reference)
-            if interrupts.asked():
+            if signals.asked():
                 _stop(ray, list(waiting))
     finally:
         if started:
@@ -68,7 +68,7 @@ def on_ray(
 
 def _run(cell: Cell, folder: str, checkpoint_every: int) -> dict[str, Any]:
     torch.set_num_threads(1)
-    with interrupts.caught():
+    with signals.caught():
         return run_cell(cell, Path(folder), checkpoint_every=checkpoint_every)
 
 
@@ -87,7 +87,7 @@ def _stop(ray: ModuleType, references: list[Any]) -> None:
     for reference in references:
         ray.cancel(reference)  # to the task it is a Ctrl-C
     ray.wait(references, num_returns=len(references), timeout=None)
-    interrupts.obey()
+    signals.obey()
 
 
 def _ray() -> ModuleType:

@@ -6,9 +6,9 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 
 from mtlgym import agents, checks
-from mtlgym.bench import kept_policy
-from mtlgym.bench.cell import Cell
-from mtlgym.bench.options import for_agent
+from mtlgym.bench.runs import kept_policy
+from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.options import for_agent
 from mtlgym.presets import Preset, preset
 from mtlgym.training.minibatches import Regime
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlgym import __version__, sealed
-from mtlgym.bench.versions import versions
+from mtlgym.bench.runs.versions import versions
 from mtlgym.presets import preset
 
 AGENT, DECISIONS, LOCK, LOG, RESULT, SETTINGS = (

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mtlgym import agents, sealed
-from mtlgym.bench import checkpoints
-from mtlgym.bench.cell import AGENT, RESULT, Cell
 from mtlgym.bench.locks import held
-from mtlgym.bench.making import make
+from mtlgym.bench.runs import checkpoints
+from mtlgym.bench.runs.cell import AGENT, RESULT, Cell
+from mtlgym.bench.runs.factory import make
 from mtlgym.training import checkpoint
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mtlgym import sealed
-from mtlgym.bench.cell import DIGITS, Cell
-from mtlgym.bench.run import Run
+from mtlgym.bench.runs.cell import DIGITS, Cell
+from mtlgym.bench.runs.run import Run
 from mtlgym.lookup import lookup
 
 

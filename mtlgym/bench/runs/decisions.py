@@ -7,8 +7,8 @@ import numpy as np
 
 from mtlgym import __version__
 from mtlgym.agents import OffPolicyLog
-from mtlgym.bench.cell import DECISIONS, Cell
-from mtlgym.bench.finished import in_cells
+from mtlgym.bench.runs.cell import DECISIONS, Cell
+from mtlgym.bench.runs.results import in_cells
 
 FLUSH_EVERY = 100  # decisions; a run that was killed goes on from a checkpoint, before them
 

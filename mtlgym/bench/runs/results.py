@@ -10,7 +10,7 @@ from typing import Any
 
 from mtlgym import __version__, sealed
 from mtlgym.bench import jsonl
-from mtlgym.bench.cell import CELLS, LOG, RESULT, Cell
+from mtlgym.bench.runs.cell import CELLS, LOG, RESULT, Cell
 
 LAYOUT: Mapping[str, Any] = {  # what every result has
     "env": str,

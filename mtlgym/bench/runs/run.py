@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from mtlgym import checks, sealed
-from mtlgym.bench import checkpoints, interrupts
-from mtlgym.bench.cell import RESULT, Cell, open_folder, read_result
-from mtlgym.bench.checkpoints import DamagedError
-from mtlgym.bench.decisions import prepare
-from mtlgym.bench.execution import CHECKPOINT_EVERY
 from mtlgym.bench.locks import held
-from mtlgym.bench.making import make
-from mtlgym.bench.means import Means
-from mtlgym.bench.subjects import subject
-from mtlgym.bench.traces import Traces
-from mtlgym.bench.versions import versions
+from mtlgym.bench.runs import checkpoints
+from mtlgym.bench.runs.adapters import subject
+from mtlgym.bench.runs.backends import signals
+from mtlgym.bench.runs.cell import RESULT, Cell, open_folder, read_result
+from mtlgym.bench.runs.checkpoints import DamagedError
+from mtlgym.bench.runs.decisions import prepare
+from mtlgym.bench.runs.execution import CHECKPOINT_EVERY
+from mtlgym.bench.runs.factory import make
+from mtlgym.bench.runs.logs import Means, Traces
+from mtlgym.bench.runs.versions import versions
 
 SHOWN = ("epoch", "lr", "mean_score")  # beside the progress bar
 
@@ -118,12 +118,12 @@ class Run:
             on_step(self)
             if row is not None:
                 on_row(self, row)
-            stopping = interrupts.asked()
+            stopping = signals.asked()
             due = self._env.is_open and self.step % self.checkpoint_every == 0
             if stopping or due:
                 self._save()
             if stopping:
-                raise interrupts.InterruptedRunError(stopping)
+                raise signals.InterruptedRunError(stopping)
 
     def _advance(self) -> dict[str, Any] | None:
         before, old, started = self._observation, self._info, time.perf_counter()

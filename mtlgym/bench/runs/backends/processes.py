@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from mtlgym.bench import interrupts
-from mtlgym.bench.cell import Cell
-from mtlgym.bench.run import run_cell
+from mtlgym.bench.runs.backends import signals
+from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.run import run_cell
 
 PATIENCE = 0.2  # seconds between two looks at whether somebody asked to stop
 
@@ -51,7 +51,7 @@ def _one_pool(
     spawn, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     with ProcessPoolExecutor(jobs, spawn, _begin, (os.getpid(),)) as pool:
         try:
-            with interrupts.held_back():  # workers cannot obey before they have begun
+            with signals.held_back():  # workers cannot obey before they have begun
                 futures = {
                     pool.submit(_work, *place, checkpoint_every): index
                     for index, place in places.items()
@@ -61,7 +61,7 @@ def _one_pool(
                 done, pending = wait(pending, PATIENCE, FIRST_COMPLETED)
                 for future in done:
                     yield futures[future], _outcome(future)
-                interrupts.obey()
+                signals.obey()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # else the others are still run
             for process in set(multiprocessing.active_children()) - others:
@@ -71,7 +71,7 @@ def _one_pool(
 
 def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any] | Exception:
     error = future.exception()
-    stops_all = isinstance(error, BrokenProcessPool | interrupts.InterruptedRunError)
+    stops_all = isinstance(error, BrokenProcessPool | signals.InterruptedRunError)
     if isinstance(error, Exception) and not stops_all:
         return error
     return future.result()  # or what stops all, raised
@@ -80,9 +80,9 @@ def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any] | Exception:
 def _begin(parent: int) -> None:
     """What each worker does first."""
     torch.set_num_threads(1)
-    interrupts.work_for(parent)
+    signals.work_for(parent)
 
 
 def _work(cell: Cell, folder: Path, checkpoint_every: int) -> dict[str, Any]:
-    with interrupts.busy():
+    with signals.busy():
         return run_cell(cell, folder, checkpoint_every=checkpoint_every)
