@@ -23,7 +23,7 @@ from gymnasium.vector import AutoresetMode
 from torch.nn import functional
 
 from mtlgym import agents
-from mtlgym.datasets.image_tasks import SPLITS, ImageData, ImageTasks
+from mtlgym.datasets.images.image_tasks import SPLITS, ImageData, ImageTasks
 from mtlgym.datasets.sources import Source
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
 from mtlgym.problems.images import ImageProblem

@@ -22,24 +22,15 @@ from tiny_backbones import means
 from mtlgym.agents import OffPolicyLog
 from mtlgym.agents.off_policy import log as logged_decisions
 from mtlgym.bench import jsonl
-from mtlgym.datasets import (
-    arrays,
-    cifar100_files,
-    decoded,
-    domain_files,
-    glue,
-    glue_hub,
-    glue_tsv,
-    idx,
-    image_lists,
-    mini_imagenet_files,
-    nyuv2_files,
-    nyuv2_hub,
-    qm9,
-    rooms,
-    sources,
-)
-from mtlgym.datasets.features import extract
+from mtlgym.datasets import qm9, sources
+from mtlgym.datasets.domains import files, image_lists
+from mtlgym.datasets.domains.features import extract
+from mtlgym.datasets.formats import arrays, idx, image_cache
+from mtlgym.datasets.glue import glue, hub, tsv
+from mtlgym.datasets.images import cifar100_files, mini_imagenet_files
+from mtlgym.datasets.nyuv2 import files as nyuv2_files
+from mtlgym.datasets.nyuv2 import hub as nyuv2_hub
+from mtlgym.datasets.rooms import rooms
 from mtlgym.datasets.texts import Texts
 from mtlgym.datasets.tokens import cached
 from mtlgym.training import checkpoint
@@ -87,7 +78,7 @@ def lists(folder):
 
 def read_lists(folder):
     found = mini_imagenet_files.find(folder)
-    return [decoded.decode(path, 4) for paths in found.values() for path in paths]
+    return [image_cache.decode(path, 4) for paths in found.values() for path in paths]
 
 
 def frames(folder, write=test_nyuv2_data.write):
@@ -110,7 +101,7 @@ def texts(folder, write=glue_files.write):
     return sorted(path for path in folder.rglob("*.*") if path.is_file())
 
 
-def read_texts(folder, layout=glue_tsv):
+def read_texts(folder, layout=tsv):
     return [
         layout.read(path, glue.TASKS[task])
         for task in ("mnli", "stsb")
@@ -139,7 +130,7 @@ def pictures(folder):
 
 
 def read_pictures(folder):
-    return [decoded.decode(path, 4) for path in image_lists.find(folder, ["art"]).paths]
+    return [image_cache.decode(path, 4) for path in image_lists.find(folder, ["art"]).paths]
 
 
 def cache(folder):
@@ -150,7 +141,7 @@ def cache(folder):
 
 def read_cache(folder):
     paths = image_lists.find(folder, ["art"]).paths
-    return np.asarray(decoded.cached(folder, paths, 4))
+    return np.asarray(image_cache.cached(folder, paths, 4))
 
 
 def backbone(folder):
@@ -236,18 +227,18 @@ KINDS = {
     "glue": Kind(texts, read_texts),
     "glue hub": Kind(
         lambda folder: texts(folder, glue_files.write_hub),
-        lambda folder: read_texts(folder, glue_hub),
+        lambda folder: read_texts(folder, hub),
     ),
     "mat": Kind(
-        lambda folder: domain(folder, "mat"), lambda folder: domain_files.read(folder / "art.mat")
+        lambda folder: domain(folder, "mat"), lambda folder: files.read(folder / "art.mat")
     ),
     "npz": Kind(
-        lambda folder: domain(folder, "npz"), lambda folder: domain_files.read(folder / "art.npz")
+        lambda folder: domain(folder, "npz"), lambda folder: files.read(folder / "art.npz")
     ),
     "npy": Kind(
-        lambda folder: domain(folder, "npy"), lambda folder: domain_files.read(folder / "art.npy")
+        lambda folder: domain(folder, "npy"), lambda folder: files.read(folder / "art.npy")
     ),
-    "npz with its sum": Kind(kept, lambda folder: domain_files.read_checked(folder / "art.npz")),
+    "npz with its sum": Kind(kept, lambda folder: files.read_checked(folder / "art.npz")),
     "images": Kind(pictures, read_pictures),
     "decoded images": Kind(cache, read_cache),
     "features": Kind(backbone, read_backbone),

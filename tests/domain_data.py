@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.io import savemat
 
-from mtlgym.datasets.domains import Domains
+from mtlgym.datasets.domains.domains import Domains
 
 CLASSES = ("cup", "bike", "mouse")
 WIDTH = 3

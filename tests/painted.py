@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from mtlgym.datasets.image_lists import find
+from mtlgym.datasets.domains.image_lists import find
 
 COLOURS = {  # of three images of the classes a, a and b
     "art": [(10, 20, 30), (40, 50, 60), (70, 80, 90)],

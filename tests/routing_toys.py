@@ -5,7 +5,7 @@ from dataclasses import replace
 import toy_images
 
 from mtlgym import problems
-from mtlgym.datasets.image_tasks import take
+from mtlgym.datasets.images.image_tasks import take
 
 TASKS = 10
 SIZES = {"train": 400, "val": 60, "test": 60}

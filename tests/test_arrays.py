@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mtlgym.datasets.arrays import read_arrays, write_arrays
+from mtlgym.datasets.formats.arrays import read_arrays, write_arrays
 
 
 @pytest.mark.parametrize(

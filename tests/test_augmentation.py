@@ -5,7 +5,7 @@ from torch.testing import assert_close
 
 from mtlgym.datasets.augmentation import SCALES, augment, cropped, mirror, zoom
 from mtlgym.datasets.frames import FrameBatch, stack
-from mtlgym.datasets.rooms import Rooms
+from mtlgym.datasets.rooms.rooms import Rooms
 
 NAMES = ("image", "label", "depth", "normal")
 INDICES = np.arange(6)

@@ -12,7 +12,7 @@ from tiny_backbones import PROCESSOR, export, linear, save_resnet, save_vit
 from torch import nn
 from torch.testing import assert_close
 
-from mtlgym.datasets.arrays import sha256
+from mtlgym.datasets.formats.arrays import sha256
 from mtlgym.models import backbones, efficientnet_lite
 from mtlgym.models.backbones import BACKBONES, backbone
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from toy_images import SMALL, problem, split, tasks
 
-from mtlgym.datasets.image_tasks import ImageData, ImageTasks
+from mtlgym.datasets.images.image_tasks import ImageData, ImageTasks
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
 from mtlgym.problems.images import ImageProblem
 from mtlgym.training.hardware import Hardware

@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from pulls import random_actions, run, same
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
-from mtlgym.cli import main
+from mtlgym.cli.main import main
 from mtlgym.envs.bandit import BanditEnv
 
 BAD = [

@@ -21,7 +21,7 @@ from mtlgym.bench.runs.cell import DECISIONS, LOG, Cell
 from mtlgym.bench.runs.run import Run, run_cell
 from mtlgym.bench.table_files import table
 from mtlgym.bench.tables import Row, TablePreset
-from mtlgym.cli import main
+from mtlgym.cli.main import main
 
 BANDIT: dict[str, Any] = {"steps": 40, "arms": 3}
 TEXTS: dict[str, Any] = {

@@ -9,9 +9,10 @@ from numpy.testing import assert_array_equal
 from pickles import python2
 
 from mtlgym import checks
-from mtlgym.datasets import cifar100, sources
+from mtlgym.datasets import sources
 from mtlgym.datasets.audit import audit
-from mtlgym.datasets.image_tasks import SPLITS
+from mtlgym.datasets.images import cifar100
+from mtlgym.datasets.images.image_tasks import SPLITS
 
 TRAIN, TEST = 20, 3  # images of a class
 OF = np.random.default_rng(1).permutation(np.repeat(np.arange(20), 5))  # superclass of each class

@@ -5,7 +5,7 @@ import pytest
 from mtlgym.bench.bench import RESULTS
 from mtlgym.bench.runs.options import parse_options
 from mtlgym.bench.table_files import tables
-from mtlgym.cli import main
+from mtlgym.cli.main import main
 from mtlgym.presets import presets
 
 ENV = "MTL-QM9-Mini-v0"

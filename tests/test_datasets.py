@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mtlgym.datasets import sources
-from mtlgym.datasets.arrays import read_arrays, sha256, verify, write_arrays
 from mtlgym.datasets.audit import audit
+from mtlgym.datasets.formats.arrays import read_arrays, sha256, verify, write_arrays
 
 SHIPPED = [name for name, dataset in sources.DATASETS.items() if not dataset.rendered]
 RENDERED = [name for name, dataset in sources.DATASETS.items() if dataset.rendered]

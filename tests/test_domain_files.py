@@ -7,8 +7,8 @@ from domain_data import features, write
 from numpy.testing import assert_array_equal
 from scipy.io import savemat
 
-from mtlgym.datasets import domain_files
-from mtlgym.datasets.arrays import write_arrays
+from mtlgym.datasets.domains import files
+from mtlgym.datasets.formats.arrays import write_arrays
 
 LABELS = np.array([3, 1, 1, 7, 3])
 X = features(5)
@@ -18,7 +18,7 @@ FORMATS = (".mat", ".npz", ".npy")
 def refused(path, *messages):
     """The reader says what is wrong, and with which file."""
     with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
-        domain_files.read(path)
+        files.read(path)
     assert all(each in str(caught.value) for each in messages), str(caught.value)
 
 
@@ -29,7 +29,7 @@ def npz(path, **arrays):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_bare_labels_become_classes_in_ascending_order(tmp_path, suffix):
-    found = domain_files.read(write(tmp_path / f"art{suffix}", X, LABELS))
+    found = files.read(write(tmp_path / f"art{suffix}", X, LABELS))
     assert_array_equal(found.features, X)
     assert found.features.dtype == np.float32
     assert found.features.flags.c_contiguous
@@ -46,32 +46,32 @@ def test_arrays_may_go_by_several_names(tmp_path, suffix, key, label):
     path = tmp_path / f"art{suffix}"
     arrays = {key: X, label: LABELS, "else": np.zeros(3)}
     savemat(path, arrays) if suffix == ".mat" else np.savez(path, **arrays)
-    assert_array_equal(domain_files.read(path).features, X)
+    assert_array_equal(files.read(path).features, X)
 
 
 @pytest.mark.parametrize("shape", [(5,), (5, 1), (1, 5)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float16, np.float64])
 def test_labels_may_be_a_column_or_a_row_of_any_whole_numbers(tmp_path, shape, dtype):
     path = npz(tmp_path / "art.npz", labels=LABELS.reshape(shape).astype(dtype))
-    assert domain_files.read(path).classes == ("1", "3", "7")
+    assert files.read(path).classes == ("1", "3", "7")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, np.float64, ">f4"])
 def test_features_of_any_numbers_become_float32(tmp_path, dtype):
     values = np.arange(15).reshape(5, 3)
-    found = domain_files.read(npz(tmp_path / "art.npz", features=values.astype(dtype)))
+    found = files.read(npz(tmp_path / "art.npz", features=values.astype(dtype)))
     assert_array_equal(found.features, values.astype(np.float32))
     assert found.features.dtype == np.float32
 
 
 def test_what_is_too_large_for_float32_becomes_infinite_without_a_warning(tmp_path):
     path = npz(tmp_path / "art.npz", features=np.full((5, 2), 1e300))
-    assert np.isinf(domain_files.read(path).features).all()
+    assert np.isinf(files.read(path).features).all()
 
 
 def test_a_file_may_name_its_classes_in_an_order_of_its_own(tmp_path):
     path = npz(tmp_path / "art.npz", labels=np.array([1, 0, 1, 2, 0]), classes=["b", "a", "c"])
-    found = domain_files.read(path)
+    found = files.read(path)
     assert found.classes == ("b", "a", "c")
     assert_array_equal(found.labels, [1, 0, 1, 2, 0])
 
@@ -80,10 +80,10 @@ def test_a_file_may_name_its_classes_in_an_order_of_its_own(tmp_path):
 def test_labels_of_a_plain_array_are_in_a_file_beside_it(tmp_path, name):
     np.save(tmp_path / "art.npy", X)
     with pytest.raises(FileNotFoundError, match=r"art_labels.npy or art.labels.npy"):
-        domain_files.read(tmp_path / "art.npy")
+        files.read(tmp_path / "art.npy")
     np.save(tmp_path / name, LABELS)
-    assert domain_files.read(tmp_path / "art.npy").classes == ("1", "3", "7")
-    assert domain_files.files(tmp_path / "art.npy") == (tmp_path / "art.npy", tmp_path / name)
+    assert files.read(tmp_path / "art.npy").classes == ("1", "3", "7")
+    assert files.files(tmp_path / "art.npy") == (tmp_path / "art.npy", tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_another_suffix_is_refused_and_a_missing_file_is_named(tmp_path):
     refused(tmp_path / "art.csv", "must end in .mat, .npz, .npy, not '.csv'")
     for suffix in (".mat", ".npz"):
         with pytest.raises(FileNotFoundError, match=f"art{suffix}"):
-            domain_files.read(tmp_path / f"art{suffix}")
+            files.read(tmp_path / f"art{suffix}")
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -151,7 +151,7 @@ def test_a_damaged_file_is_read_or_refused_by_name(tmp_path, suffix):
             content[rng.integers(len(content))] = rng.integers(256)
         path.write_bytes(bytes(content))
         try:
-            domain_files.read(path)
+            files.read(path)
         except ValueError as error:
             assert str(path) in str(error)
             refusals += 1
@@ -176,7 +176,7 @@ def test_the_damaged_one_of_an_array_and_its_labels_is_named_without_advice(
     else:
         np.save(damaged, np.array([{}] * 5), allow_pickle=True)
     with pytest.raises(ValueError, match=r"is damaged, or no \.npy file") as caught:
-        domain_files.read(path)
+        files.read(path)
     said = str(caught.value)
     assert said.startswith(f"{damaged} is damaged")
     assert "allow_pickle" not in said
@@ -188,9 +188,9 @@ def test_a_file_with_its_sha256_beside_it_is_read_only_if_they_agree(tmp_path):
     names = np.array(["a", "b"])
     digest = write_arrays(path, {"features": X[:2], "labels": np.array([1, 0]), "classes": names})
     with pytest.raises(ValueError, match=r"was not written to the end: art.npz.sha256"):
-        domain_files.read_checked(path)
+        files.read_checked(path)
     (tmp_path / "art.npz.sha256").write_text(f"{digest}\n")
-    assert domain_files.read_checked(path).classes == ("a", "b")
+    assert files.read_checked(path).classes == ("a", "b")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"art.npz is damaged: expected SHA-256"):
-        domain_files.read_checked(path)
+        files.read_checked(path)

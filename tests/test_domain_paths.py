@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from mtlgym.datasets import sources
-from mtlgym.datasets.domain_paths import matching
-from mtlgym.datasets.domain_sets import DOMAIN_SETS
+from mtlgym.datasets.domains.paths import matching
+from mtlgym.datasets.domains.sets import DOMAIN_SETS
 
 
 @pytest.mark.parametrize("name", DOMAIN_SETS)

@@ -7,10 +7,10 @@ from domain_data import CLASSES, features, write
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from mtlgym.datasets import domain_sets
-from mtlgym.datasets.arrays import write_arrays
 from mtlgym.datasets.audit import audit
-from mtlgym.datasets.domain_split import split
+from mtlgym.datasets.domains import sets
+from mtlgym.datasets.domains.split import split
+from mtlgym.datasets.formats.arrays import write_arrays
 
 NAMES = ("Art", "Clipart", "Product", "Real World")
 TASKS = ("art", "clipart", "product", "real_world")
@@ -54,7 +54,7 @@ def damage(path):
 @pytest.mark.parametrize("choice", ["auto", "files"])
 def test_files_of_all_formats_give_the_same(home, suffix, end, choice):
     write_files(home, suffix=suffix, end=end)
-    found, source = domain_sets.load("office_home", "real", choice)
+    found, source = sets.load("office_home", "real", choice)
     assert (found.tasks, found.classes, found.width) == (TASKS, ("1", "2", "3"), 3)
     assert found.groups is None
     for at in range(4):
@@ -68,13 +68,13 @@ def test_files_of_all_formats_give_the_same(home, suffix, end, choice):
 @pytest.mark.parametrize("suffix", [".npz", ".npy"])
 def test_the_digest_is_of_what_is_read(home, suffix):
     write_files(home, suffix=suffix)
-    first = domain_sets.load("office_home")[1]
-    assert domain_sets.load("office_home")[1] == first
+    first = sets.load("office_home")[1]
+    assert sets.load("office_home")[1] == first
     write(home / f"else{suffix}", *samples(8))
-    assert domain_sets.load("office_home")[1] == first
+    assert sets.load("office_home")[1] == first
     x, labels = samples(0)
     write(home / f"Art{suffix}", x, labels[::-1].copy())
-    assert domain_sets.load("office_home")[1].sha256 != first.sha256
+    assert sets.load("office_home")[1].sha256 != first.sha256
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -82,12 +82,12 @@ def test_bare_labels_of_office_caltech_get_its_names(home, first):
     folder, labels = home.with_name("office_caltech"), np.arange(10)
     for each in ("amazon", "webcam", "dslr", "Caltech10"):
         write(folder / f"{each}_SURF_L10.mat", features(10), labels + first)
-    found, _ = domain_sets.load("office_caltech", "real")
+    found, _ = sets.load("office_caltech", "real")
     assert found.classes[:2] == ("back_pack", "bike")
     assert found.tasks == ("amazon", "webcam", "dslr", "caltech")
     write(folder / "dslr_SURF_L10.mat", features(9), labels[:9] + first)
     with pytest.raises(ValueError, match=r"'dslr' must be .*: it lacks \['projector'\]$"):
-        domain_sets.load("office_caltech")
+        sets.load("office_caltech")
 
 
 @pytest.mark.parametrize(
@@ -101,45 +101,45 @@ def test_bare_labels_without_a_name_are_refused_with_their_domain(home, wrong, s
     write(folder / "webcam.npz", features(len(labels)), labels)
     text = f"labels of domain 'webcam' must be from 0 to 9 or from 1 to 10, not {said}"
     with pytest.raises(ValueError, match=f"^{text}$"):
-        domain_sets.load("office_caltech")
+        sets.load("office_caltech")
 
 
 @pytest.mark.parametrize("features", ["files", "vit"])
 def test_embedded_data_have_features_of_their_own(features):
-    assert domain_sets.load("imageclef", "embedded", "auto")[1].kind == "embedded"
+    assert sets.load("imageclef", "embedded", "auto")[1].kind == "embedded"
     with pytest.raises(
         ValueError, match=rf"`features` must be 'auto' with embedded .* not '{features}'"
     ):
-        domain_sets.load("imageclef", "embedded", features)
+        sets.load("imageclef", "embedded", features)
 
 
 def test_a_cache_is_read_by_name_and_by_itself(home):
     write_cache(home, "lite")
     for choice in ("auto", "lite"):
-        found, source = domain_sets.load("office_home", "real", choice)
+        found, source = sets.load("office_home", "real", choice)
         assert (found.tasks, found.classes) == (TASKS, CLASSES)
         assert source.path == home / "features" / "lite"
     write_cache(home, "vit")
     with pytest.raises(
         ValueError, match=r"`features` must name one of lite, vit, as .* not 'auto'"
     ):
-        domain_sets.load("office_home")
-    assert domain_sets.load("office_home", features="vit")[0].classes == CLASSES
+        sets.load("office_home")
+    assert sets.load("office_home", features="vit")[0].classes == CLASSES
     with pytest.raises(ValueError, match=r"unknown `features` 'vitt'. Did you mean 'vit'"):
-        domain_sets.load("office_home", features="vitt")
+        sets.load("office_home", features="vitt")
     write_files(home)
-    assert domain_sets.load("office_home")[1].path == home
+    assert sets.load("office_home")[1].path == home
     assert audit("office_home")[home] == ""
 
 
 def test_missing_domains_are_named(home):
     write_files(home, NAMES[:2])
     with pytest.raises(FileNotFoundError, match=r"no features of 'product', 'real_world': .*\.mat"):
-        domain_sets.load("office_home")
+        sets.load("office_home")
     write_cache(home, "lite", TASKS[1:])
     wanted = r"no features of 'art': .*--backbone BACKBONE.*lite.backbone\.json"
     with pytest.raises(FileNotFoundError, match=wanted):
-        domain_sets.load("office_home", features="lite")
+        sets.load("office_home", features="lite")
     assert audit("office_home")[home] == ""  # what is there is sound
 
 
@@ -149,7 +149,7 @@ def test_several_files_of_a_domain_are_named(home):
     with pytest.raises(
         ValueError, match=r"'art' must have one feature file in .*: Art.mat, Art.np"
     ):
-        domain_sets.load("office_home")
+        sets.load("office_home")
 
 
 def test_images_alone_say_how_to_get_features(home):
@@ -159,7 +159,7 @@ def test_images_alone_say_how_to_get_features(home):
     message = "`mtlgym data features office_home --backbone efficientnet_lite0`"
     for choice in ("auto", "files"):
         with pytest.raises(FileNotFoundError) as caught:
-            domain_sets.load("office_home", "real", choice)
+            sets.load("office_home", "real", choice)
         assert "office_home" in str(caught.value)
         assert (message in str(caught.value)) == (choice == "auto")
     assert audit("office_home")[home] == ""
@@ -174,7 +174,7 @@ def test_a_damaged_file_is_named_by_load_and_audit(home, file):
     damage(home / file)
     assert Path(file).name in audit("office_home")[home]
     with pytest.raises(ValueError, match=Path(file).name):
-        domain_sets.load("office_home", features="lite" if "/" in file else "files")
+        sets.load("office_home", features="lite" if "/" in file else "files")
 
 
 def test_features_that_are_not_finite_are_named_by_domain_and_class(home):
@@ -184,7 +184,7 @@ def test_features_that_are_not_finite_are_named_by_domain_and_class(home):
     write(home / "Clipart.npz", x, labels)
     message = f"feature 2 of sample 4 of domain 'clipart', of class '{labels[4]}', must be finite"
     with pytest.raises(ValueError, match=message):
-        domain_sets.load("office_home")
+        sets.load("office_home")
     assert message in audit("office_home")[home]
 
 
@@ -192,14 +192,14 @@ def test_unknown_sets_get_a_suggestion(tmp_path):
     with pytest.raises(
         ValueError, match=r"unknown domain set 'officehome'. Did you mean 'office_h"
     ):
-        domain_sets.load("officehome")
+        sets.load("officehome")
     with pytest.raises(ValueError, match="unknown domain set"):
-        domain_sets.verify(tmp_path)
+        sets.verify(tmp_path)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the files of Office-Caltech")
 def test_the_real_office_caltech_is_read():
-    found, source = domain_sets.load("office_caltech", "real")
+    found, source = sets.load("office_caltech", "real")
     assert [len(each) for each in found.labels] == [958, 295, 157, 1123]
     assert len(found.classes) == 10
     assert source.kind == "real"

@@ -3,8 +3,8 @@ import pytest
 from domain_data import domains
 from numpy.testing import assert_array_equal
 
-from mtlgym.datasets.domain_split import split
-from mtlgym.datasets.domains import take
+from mtlgym.datasets.domains.domains import take
+from mtlgym.datasets.domains.split import split
 
 COUNTS = {"art": (40, 7, 100), "clipart": (20, 20, 20), "sketch": (2, 60, 33)}
 SPLITS = ("train", "val", "test")

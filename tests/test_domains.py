@@ -6,7 +6,7 @@ import pytest
 from domain_data import features
 from numpy.testing import assert_array_equal
 
-from mtlgym.datasets.domains import Domains, align, take
+from mtlgym.datasets.domains.domains import Domains, align, take
 
 LABELS = {"amazon": [0, 1, 1, 2], "webcam": [2, 1, 0], "dslr": [0, 1, 2, 2, 2]}
 CLASSES = ("cup", "bike", "mouse")

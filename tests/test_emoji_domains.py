@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtlgym.datasets import domain_sets, emoji, emoji_domains, sources
-from mtlgym.datasets.domain_split import split
+from mtlgym.datasets import sources
+from mtlgym.datasets.domains import emoji as emoji_domains
+from mtlgym.datasets.domains import sets
+from mtlgym.datasets.domains.split import split
+from mtlgym.datasets.images import emoji
 
 
 def test_the_25_classes_are_the_largest_subgroups():
@@ -51,9 +54,9 @@ def test_features_of_other_glyphs_are_refused(monkeypatch):
         emoji_domains.load()
 
 
-@pytest.mark.parametrize("name", domain_sets.DOMAIN_SETS)
+@pytest.mark.parametrize("name", sets.DOMAIN_SETS)
 def test_the_embedded_emoji_stand_in_for_every_set(name):
-    found, source = domain_sets.load(name, "embedded")
+    found, source = sets.load(name, "embedded")
     assert (source.name, source.kind) == (name, "embedded")
     assert source.path.name == "emoji_features.npz"
     assert [each.shape for each in found.features] == [(674, 1280)] * 4

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtlgym.datasets import emoji, emoji_domains, sources
+from mtlgym.datasets import sources
+from mtlgym.datasets.domains import emoji as emoji_domains
+from mtlgym.datasets.images import emoji
 
 TOOLS = Path(__file__).parents[1] / "tools"
 

@@ -7,7 +7,7 @@ import painted as pictures
 import pytest
 from tiny_backbones import means
 
-from mtlgym.datasets.features import extract, safe
+from mtlgym.datasets.domains.features import extract, safe
 
 
 @pytest.fixture

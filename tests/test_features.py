@@ -10,9 +10,11 @@ import torch
 from tiny_backbones import export, linear, means
 from torch import nn
 
-from mtlgym.cli import main
-from mtlgym.datasets import domain_sets, emoji, emoji_domains
-from mtlgym.datasets.features import extract, features_of
+from mtlgym.cli.main import main
+from mtlgym.datasets.domains import emoji as emoji_domains
+from mtlgym.datasets.domains import sets
+from mtlgym.datasets.domains.features import extract, features_of
+from mtlgym.datasets.images import emoji
 from mtlgym.models.backbones import backbone
 
 
@@ -120,7 +122,7 @@ def test_the_command_computes_features_that_the_benchmark_is_read_from(
     finally:
         torch.set_num_threads(threads)
     assert "linear.pt2" in capsys.readouterr().out
-    domains, source = domain_sets.load("office_home", "real")
+    domains, source = sets.load("office_home", "real")
     assert source.path == tmp_path / "office_home" / "features" / "linear.pt2"
     assert domains.classes == ("a", "b")
     colour = torch.tensor([0.0, 90.0, 80.0])[None, :, None, None] / 255

@@ -19,8 +19,9 @@ from glue_files import (
     write_hub,
 )
 
-from mtlgym.datasets import glue, sources
+from mtlgym.datasets import sources
 from mtlgym.datasets.audit import audit
+from mtlgym.datasets.glue import glue
 from mtlgym.datasets.texts import SPLITS
 
 

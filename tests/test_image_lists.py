@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mtlgym.datasets import image_lists
+from mtlgym.datasets.domains import image_lists
 
 
 def write(folder, *names):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from mtlgym.datasets import emoji, fashion, sources
-from mtlgym.datasets.image_tasks import SPLITS
+from mtlgym.datasets import sources
+from mtlgym.datasets.images import emoji, fashion
+from mtlgym.datasets.images.image_tasks import SPLITS
 
 LOADERS = {"emoji.npz": emoji.load_groups, "fashion.npz": fashion.load}
 HEARTS = {"2764": "red", "1f49a": "green", "1f499": "blue"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mtlgym.datasets.image_tasks import (
+from mtlgym.datasets.images.image_tasks import (
     SPLITS,
     ImageData,
     ImageTasks,

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mtlgym.datasets import emoji, sources
+from mtlgym.datasets import sources
+from mtlgym.datasets.images import emoji
 
 TOOLS = Path(__file__).parents[1] / "tools"
 LIST = """# a comment

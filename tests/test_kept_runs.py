@@ -15,7 +15,7 @@ from mtlgym.bench.runs.checkpoints import CHECKPOINT
 from mtlgym.bench.runs.loggers import Loggers, flat
 from mtlgym.bench.runs.logs import MONITOR
 from mtlgym.bench.runs.run import run_cell
-from mtlgym.cli import main
+from mtlgym.cli.main import main
 from mtlgym.training import checkpoint
 
 QM9, BANDIT = "MTL-QM9-Mini-v0", "MTL-Bandit-v0"

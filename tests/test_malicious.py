@@ -23,8 +23,12 @@ from mtlgym import agents, sealed
 from mtlgym.agents.off_policy import log
 from mtlgym.agents.saving import kept
 from mtlgym.bench import jsonl
-from mtlgym.datasets import cifar100_files, decoded, domain_files, idx, nyuv2_files, tokens
-from mtlgym.datasets.arrays import read_arrays, sha256
+from mtlgym.datasets import tokens
+from mtlgym.datasets.domains import files as domain_files
+from mtlgym.datasets.formats import idx, image_cache
+from mtlgym.datasets.formats.arrays import read_arrays, sha256
+from mtlgym.datasets.images import cifar100_files
+from mtlgym.datasets.nyuv2 import files as nyuv2_files
 from mtlgym.envs.bandit import BanditEnv
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.models.backbones import WEIGHTS, efficientnet_lite0
@@ -101,7 +105,7 @@ def token_files(folder, mark):
 
 def decoded_file(folder, mark):
     put(folder / "image.png", b"")
-    listed = decoded.listing(folder, [folder / "image.png"])
+    listed = image_cache.listing(folder, [folder / "image.png"])
     path = put(folder / f"decoded-4-{listed[:32]}.npy", array(mark))
     put(path.with_name(f"{path.name}.sha256"), sha256(path).encode())
     return path
@@ -183,7 +187,7 @@ UNNAMED = {  # files that the library itself has made before; NumPy's own messag
     "arrays": (bomb("a.npz", arrays), lambda p: read_arrays(p, sha256(p))),
     "decoded images": (
         lambda d, m: decoded_file(d, m),
-        lambda p: decoded.cached(p.parent, [p.parent / "image.png"], 4),
+        lambda p: image_cache.cached(p.parent, [p.parent / "image.png"], 4),
     ),
     "tokens": (
         lambda d, m: token_files(d / "tokens", m),

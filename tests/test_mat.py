@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy.io import loadmat, savemat
 
-from mtlgym.datasets import mat
+from mtlgym.datasets.formats import mat
 
 
 @pytest.mark.parametrize("compressed", [False, True])

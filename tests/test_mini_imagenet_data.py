@@ -8,10 +8,12 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from mtlgym.datasets import decoded, mini_imagenet, sources
-from mtlgym.datasets.arrays import sha256
+from mtlgym.datasets import sources
 from mtlgym.datasets.audit import audit
-from mtlgym.datasets.image_tasks import SPLITS
+from mtlgym.datasets.formats import image_cache
+from mtlgym.datasets.formats.arrays import sha256
+from mtlgym.datasets.images import mini_imagenet
+from mtlgym.datasets.images.image_tasks import SPLITS
 
 CLASSES = [f"n{number:08d}" for number in range(900, 952)]  # two more than the tasks take
 EACH = 7  # images of a class
@@ -167,7 +169,7 @@ def test_an_image_is_the_square_in_its_middle_resized_by_a_triangle_filter(tmp_p
     top, left = (height - edge) // 2, (width - edge) // 2
     square = array[top : top + edge, left : left + edge]
     expected = np.einsum("ai,ijc,bj->abc", *(w := weights(84, edge), square, w), optimize=True)
-    result = decoded.decode(path, 84)
+    result = image_cache.decode(path, 84)
     assert result.dtype == np.uint8
     assert np.abs(result - expected).max() < 1.5  # it rounds after each of the two passes
     if edge == 84:
@@ -180,13 +182,13 @@ def test_images_of_other_modes_become_red_green_and_blue(tmp_path, mode):
     Image.new("RGB", (84, 84), "white").convert(mode).save(
         path, "JPEG" if mode == "CMYK" else "PNG"
     )
-    assert_array_equal(decoded.decode(path, 84), np.full((84, 84, 3), 255))
+    assert_array_equal(image_cache.decode(path, 84), np.full((84, 84, 3), 255))
 
 
 def test_a_second_load_decodes_nothing(tmp_path, monkeypatch, found):
     folder = write(tmp_path)
     mini_imagenet.load(folder, **FEW)
-    monkeypatch.setattr(decoded, "decode", None)
+    monkeypatch.setattr(image_cache, "decode", None)
     data = mini_imagenet.load(folder, **FEW)
     same(data, found)
     assert isinstance(data.splits["train"].images, np.memmap)
@@ -244,7 +246,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(decoded, "write_atomically", full)
+    monkeypatch.setattr(image_cache, "write_atomically", full)
     with pytest.raises(OSError, match=r"decoded images cannot be kept \(No space left.*decoded-84"):
         mini_imagenet.load(folder, **FEW)
     assert not [*folder.glob("*.part"), *folder.glob(".*"), *folder.glob("*.sha256")]

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mtlgym.datasets import idx, mnist, sources
+from mtlgym.datasets import sources
 from mtlgym.datasets.audit import audit
-from mtlgym.datasets.image_tasks import SPLITS
+from mtlgym.datasets.formats import idx
+from mtlgym.datasets.images import mnist
+from mtlgym.datasets.images.image_tasks import SPLITS
 
 SIZES = {"train": 30, "t10k": 6}  # images of a digit
 NAMES = [f"{part}-{kind}-ubyte" for part in SIZES for kind in ("images-idx3", "labels-idx1")]

@@ -5,10 +5,11 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from mtlgym.datasets import nyuv2, nyuv2_hub, nyuv2_split, rooms
 from mtlgym.datasets.audit import audit
 from mtlgym.datasets.frames import CLASSES
-from mtlgym.datasets.nyuv2_files import KINDS, FolderFrames
+from mtlgym.datasets.nyuv2 import hub, nyuv2, split
+from mtlgym.datasets.nyuv2.files import KINDS, FolderFrames
+from mtlgym.datasets.rooms import rooms
 
 SIZE = 12, 16
 COUNTS = {"train": 3, "val": 4}
@@ -266,9 +267,9 @@ def test_a_draft_that_a_killed_conversion_left_is_not_taken_for_data(root, frame
 
 def test_another_process_may_convert_first(root, frames, monkeypatch):
     write_hub(root / "nyuv2", frames)
-    monkeypatch.setattr(nyuv2_hub.os, "getpid", lambda: 77)
-    first = nyuv2_hub.convert(root / "nyuv2")
-    assert nyuv2_hub.convert(root / "nyuv2") == first
+    monkeypatch.setattr(hub.os, "getpid", lambda: 77)
+    first = hub.convert(root / "nyuv2")
+    assert hub.convert(root / "nyuv2") == first
     assert sorted(p.name for p in (root / "nyuv2").iterdir()) == ["converted", "data"]
 
 
@@ -292,7 +293,7 @@ def test_a_damaged_parquet_file_is_named(root, frames):
 )
 def test_columns_that_are_no_arrays_are_refused(tmp_path, values, message):
     with pytest.raises(ValueError, match=f"x.parquet: .*column 'label'.* {message}"):
-        nyuv2_hub.array_of(tmp_path / "x.parquet", "label", pyarrow.array(values), 2)
+        hub.array_of(tmp_path / "x.parquet", "label", pyarrow.array(values), 2)
 
 
 def test_without_pyarrow_the_error_names_the_extra(root, frames, monkeypatch):
@@ -310,19 +311,19 @@ def test_without_pyarrow_the_error_names_the_extra(root, frames, monkeypatch):
 
 
 def test_the_published_split_is_disjoint_complete_and_drawn_from_its_seed():
-    parts = nyuv2_split.split(795, 654)
+    parts = split.split(795, 654)
     assert [len(parts[name]) for name in ("train", "val", "test")] == [795, 197, 457]
     assert np.array_equal(np.sort(np.concatenate(list(parts.values()))), np.arange(1449))
     assert parts["train"].tolist() == list(range(795))
     drawn = np.random.default_rng(0).permutation(654)[:197]
     assert parts["val"].tolist() == sorted(795 + drawn)
-    assert np.array_equal(nyuv2_split.split_held_out(654) + 795, parts["val"])
+    assert np.array_equal(split.split_held_out(654) + 795, parts["val"])
     assert parts["val"][:5].tolist() == [800, 807, 813, 814, 815]
 
 
 @pytest.mark.parametrize(("held_out", "val"), [(2, 1), (10, 3), (11, 4), (100, 30)])
 def test_other_numbers_are_split_by_the_same_rule(held_out, val):
-    parts = nyuv2_split.split(5, held_out)
+    parts = split.split(5, held_out)
     assert [len(parts[name]) for name in ("train", "val", "test")] == [5, val, held_out - val]
     assert np.array_equal(np.sort(np.concatenate(list(parts.values()))), np.arange(5 + held_out))
 
@@ -330,7 +331,7 @@ def test_other_numbers_are_split_by_the_same_rule(held_out, val):
 @pytest.mark.parametrize("counts", [(0, 5), (3, 1)])
 def test_too_few_frames_to_split_are_refused(counts):
     with pytest.raises(ValueError, match="at least 1 frame to train and 2 held out"):
-        nyuv2_split.split(*counts)
+        split.split(*counts)
 
 
 def test_rooms_stand_in_with_one_warning(root):

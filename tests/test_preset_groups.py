@@ -2,9 +2,10 @@
 
 import pytest
 
-from mtlgym.bench import command, report
+from mtlgym.bench import report
 from mtlgym.bench.summary import summarise
 from mtlgym.bench.table_files import read, tables
+from mtlgym.cli import bench
 
 SETS = ("imageclef", "office-caltech", "office-home")
 DOMAINS = ("art", "clipart", "product", "real_world")
@@ -21,13 +22,13 @@ DOMAINS = ("art", "clipart", "product", "real_world")
     ],
 )
 def test_a_preset_s_name_is_its_own_or_that_of_all_that_begin_with_it(given, names):
-    assert sorted(command.presets_of(given)) == names
+    assert sorted(bench.presets_of(given)) == names
 
 
 @pytest.mark.parametrize("name", ["vmtl-table", "vmtl-table15-", "vmtl-table17", "vmlt-table7", ""])
 def test_a_name_that_begins_no_preset_up_to_a_dash_is_refused(name):
     with pytest.raises(ValueError, match=f"unknown preset '{name}'"):
-        command.presets_of(name)
+        bench.presets_of(name)
 
 
 def test_a_group_s_presets_are_planned_before_the_first_is_run_and_fail_together(monkeypatch):
@@ -47,11 +48,11 @@ def test_a_group_s_presets_are_planned_before_the_first_is_run_and_fail_together
         run.append(*cells)
         return int("caltech" in chosen.name)
 
-    monkeypatch.setattr(command, "table", lambda name: name)
-    monkeypatch.setattr(command, "plan", lambda name, data, given: Plan(name))
-    monkeypatch.setattr(command, "_table", table)
-    assert command.bench(preset="vmtl-table15") == command.FAILED
-    assert sorted(run) == command.presets_of("vmtl-table15")
+    monkeypatch.setattr(bench, "table", lambda name: name)
+    monkeypatch.setattr(bench, "plan", lambda name, data, given: Plan(name))
+    monkeypatch.setattr(bench, "_table", table)
+    assert bench.bench(preset="vmtl-table15") == bench.FAILED
+    assert sorted(run) == bench.presets_of("vmtl-table15")
 
 
 TEXT = """

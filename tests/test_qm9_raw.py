@@ -6,7 +6,7 @@ import pytest
 
 import mtlgym.datasets
 from mtlgym.datasets import qm9, sources
-from mtlgym.datasets.arrays import read_arrays, sha256
+from mtlgym.datasets.formats.arrays import read_arrays, sha256
 
 # The published records 1, 4, 5 and 214; and 5 again with the SMILES of its isomer, which differs
 # from the geometry. Elements; coordinates in Angstrom; targets in the order of the CSV file.

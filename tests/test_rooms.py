@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from mtlgym.datasets.frames import CLASSES
-from mtlgym.datasets.rooms import Rooms, render, rooms
-from mtlgym.datasets.rooms_boxes import box, moved, plain, rotation
-from mtlgym.datasets.rooms_camera import camera_axes, cast, depths, image_plane
-from mtlgym.datasets.rooms_furniture import legs
-from mtlgym.datasets.rooms_layout import MOST_BOXES, furnish
+from mtlgym.datasets.rooms.boxes import box, moved, plain, rotation
+from mtlgym.datasets.rooms.camera import camera_axes, cast, depths, image_plane
+from mtlgym.datasets.rooms.furniture import legs
+from mtlgym.datasets.rooms.layout import MOST_BOXES, furnish
+from mtlgym.datasets.rooms.rooms import Rooms, render, rooms
 
 SIZE = 36, 48
 SOME = range(12)

@@ -20,7 +20,7 @@ from mtlgym.bench.runs.checkpoints import CHECKPOINT
 from mtlgym.bench.runs.factory import ROUTERS, make
 from mtlgym.bench.runs.run import run_cell
 from mtlgym.bench.table_files import table, tables
-from mtlgym.cli import main
+from mtlgym.cli.main import main
 from mtlgym.training import checkpoint
 
 ENV = "MTL-Emoji-Routing-v0"

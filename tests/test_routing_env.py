@@ -12,7 +12,7 @@ from faults import Fault, image_problem
 from gymnasium.utils.env_checker import check_env
 from toy_images import SMALL, problem, tasks
 
-from mtlgym.datasets.image_tasks import ImageData, ImageTasks
+from mtlgym.datasets.images.image_tasks import ImageData, ImageTasks
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
 from mtlgym.models.architectures import ARCHITECTURES
 

@@ -11,7 +11,7 @@ from mtlgym.bench.runs.cell import RESULT, SETTINGS, Cell
 from mtlgym.bench.runs.execution import PLAIN, Execution, FailedRunsError
 from mtlgym.bench.runs.results import read_finished
 from mtlgym.bench.runs.run import run_cell
-from mtlgym.cli import main
+from mtlgym.cli.main import main
 
 QM9, BANDIT = "MTL-QM9-Mini-v0", "MTL-Bandit-v0"
 TINY = {"batch_size": 1000, "epochs": 1, "dim": 4, "edge_hidden": 2}

@@ -15,7 +15,7 @@ from mtlgym.bench import tuning as tuned
 from mtlgym.bench.runs.cell import RESULT, Cell
 from mtlgym.bench.runs.results import read_finished
 from mtlgym.bench.search_spaces import SETTINGS, Range, Space
-from mtlgym.cli import main
+from mtlgym.cli.main import main
 
 QM9, BANDIT = "MTL-QM9-Mini-v0", "MTL-Bandit-v0"
 TINY = {"batch_size": 1000, "epochs": 1, "dim": 4, "edge_hidden": 2}

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from pickles import python2
 
-from mtlgym.datasets import unpickle
+from mtlgym.datasets.formats import unpickle
 
 NAMES = {b"text": "\u00e9", b"bytes": bytes(range(256)) * 2, 3: [1, -5, 2**40, 10**30]}
 VALUE = NAMES | {b"nested": {b"a": [{}, [], None, True, False, 0.25]}, b"long": list(range(3000))}

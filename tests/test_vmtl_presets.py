@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from mtlgym.bench import command
 from mtlgym.bench.runs.cell import folder_name
 from mtlgym.bench.table_files import tables
+from mtlgym.cli import bench
 
 DOMAINS = {
     "MTL-OfficeHome-v0": ("art", "clipart", "product", "real_world"),
@@ -71,7 +71,7 @@ def test_labels_say_method_data_set_and_percent_of_labels():
 
 def test_every_table_has_each_of_its_methods_at_each_of_its_percents():
     for number, wanted in PERCENTS.items():
-        for each in (PRESETS[name] for name in command.presets_of(f"vmtl-table{number}")):
+        for each in (PRESETS[name] for name in bench.presets_of(f"vmtl-table{number}")):
             methods = {row.label.partition(", ")[0] for row in each.rows}
             found = {(row.label.partition(", ")[0], row.options["fraction"]) for row in each.rows}
             assert found == {(method, percent / 100) for method in methods for percent in wanted}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mtlgym.datasets.domains import Domains
+from mtlgym.datasets.domains.domains import Domains
 from mtlgym.datasets.sources import Source
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.models.annealing import Annealing

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mtlgym.datasets.image_tasks import ImageData, ImageTasks
+from mtlgym.datasets.images.image_tasks import ImageData, ImageTasks
 from mtlgym.datasets.sources import Source
 from mtlgym.problems.images import ImageProblem
 

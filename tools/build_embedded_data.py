@@ -44,8 +44,8 @@ from emoji_art import recipe as emoji_recipe
 from text_mix import recipe as text_recipe
 
 from mtlgym.datasets import qm9_raw, sources
-from mtlgym.datasets.arrays import verify, write_arrays
-from mtlgym.datasets.emoji import ARTISTS
+from mtlgym.datasets.formats.arrays import verify, write_arrays
+from mtlgym.datasets.images.emoji import ARTISTS
 from mtlgym.files import write_atomically
 
 

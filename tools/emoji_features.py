@@ -9,9 +9,10 @@ import torch
 import wheel
 from numpy.typing import NDArray
 
-from mtlgym.datasets import emoji, emoji_domains
-from mtlgym.datasets.arrays import write_arrays
-from mtlgym.datasets.features import features_of
+from mtlgym.datasets.domains import emoji as emoji_domains
+from mtlgym.datasets.domains.features import features_of
+from mtlgym.datasets.formats.arrays import write_arrays
+from mtlgym.datasets.images import emoji
 from mtlgym.models.backbones import PACKAGE, efficientnet_lite0
 
 QUANTILE = 0.999  # of a feature, which the largest code stands for

@@ -6,7 +6,7 @@ from pathlib import Path
 import debian
 import numpy as np
 
-from mtlgym.datasets import idx
+from mtlgym.datasets.formats import idx
 
 FOLDER = "./usr/share/datasets/fashion-mnist"
 CLASSES, SIDE = 10, 28

@@ -6,7 +6,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from mtlgym.datasets import sources
-from mtlgym.datasets.arrays import kept_digest, verify
+from mtlgym.datasets.formats.arrays import kept_digest, verify
 from mtlgym.lookup import lookup
 
 

@@ -73,7 +73,7 @@ DATASETS = {
             ("data/train-*.parquet", "data/val-*.parquet"),
         ),
         rendered=True,
-        verify="mtlgym.datasets.nyuv2:verify",
+        verify="mtlgym.datasets.nyuv2.nyuv2:verify",
     ),
     "glue": Dataset(
         name="glue",
@@ -83,7 +83,7 @@ DATASETS = {
         "hf download nyu-mll/glue --repo-type dataset --local-dir FOLDER.",
         embedded="text_mix.json.gz",
         others=(("*/train.tsv",), ("*/train-*.parquet",)),
-        verify="mtlgym.datasets.glue:verify",
+        verify="mtlgym.datasets.glue.glue:verify",
     ),
     "cifar100": Dataset(
         name="cifar100",
@@ -92,7 +92,7 @@ DATASETS = {
         "https://www.cs.toronto.edu/~kriz/cifar.html.",
         embedded="emoji.npz",
         others=(("train", "test", "meta"),),
-        verify="mtlgym.datasets.cifar100:verify",
+        verify="mtlgym.datasets.images.cifar100:verify",
     ),
     "mnist": Dataset(
         name="mnist",
@@ -113,7 +113,7 @@ DATASETS = {
                 "t10k-labels?idx1-ubyte*",
             ),
         ),
-        verify="mtlgym.datasets.mnist:verify",
+        verify="mtlgym.datasets.images.mnist:verify",
     ),
     "mini_imagenet": Dataset(
         name="mini_imagenet",
@@ -122,7 +122,7 @@ DATASETS = {
         "(https://github.com/twitter-research/meta-learning-lstm), or a folder of images a class.",
         embedded="emoji.npz",
         others=((f"*/{IMAGES}",), (f"train/*/{IMAGES}",)),
-        verify="mtlgym.datasets.mini_imagenet:verify",
+        verify="mtlgym.datasets.images.mini_imagenet:verify",
     ),
     "office_home": Dataset(
         name="office_home",
@@ -131,7 +131,7 @@ DATASETS = {
         "World from https://www.hemanthdv.org/officeHomeDataset.html, or a file of features each.",
         embedded="emoji_features.npz",
         others=DOMAINS,
-        verify="mtlgym.datasets.domain_sets:verify",
+        verify="mtlgym.datasets.domains.sets:verify",
     ),
     "office_caltech": Dataset(
         name="office_caltech",
@@ -141,7 +141,7 @@ DATASETS = {
         "image folders `<domain>/<class>`.",
         embedded="emoji_features.npz",
         others=DOMAINS,
-        verify="mtlgym.datasets.domain_sets:verify",
+        verify="mtlgym.datasets.domains.sets:verify",
     ),
     "imageclef": Dataset(
         name="imageclef",
@@ -151,7 +151,7 @@ DATASETS = {
         "features of each of c, i, p and b.",
         embedded="emoji_features.npz",
         others=DOMAINS,
-        verify="mtlgym.datasets.domain_sets:verify",
+        verify="mtlgym.datasets.domains.sets:verify",
     ),
     "domainnet": Dataset(
         name="domainnet",
@@ -160,6 +160,6 @@ DATASETS = {
         "and `<domain>_test.txt` from http://ai.bu.edu/M3SDA, or a file of features a domain.",
         embedded="emoji_features.npz",
         others=DOMAINS,
-        verify="mtlgym.datasets.domain_sets:verify",
+        verify="mtlgym.datasets.domains.sets:verify",
     ),
 }

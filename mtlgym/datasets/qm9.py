@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mtlgym.datasets import sources
-from mtlgym.datasets.arrays import kept_digest, read_arrays, write_arrays
+from mtlgym.datasets.formats.arrays import kept_digest, read_arrays, write_arrays
 from mtlgym.datasets.molecules import MoleculeBatch, Molecules, starts
 from mtlgym.files import write_atomically
 

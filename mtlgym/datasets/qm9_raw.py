@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mtlgym.datasets.arrays import verify
+from mtlgym.datasets.formats.arrays import verify
 
 try:
     from rdkit import Chem

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from mtlgym.datasets.arrays import read_arrays, verify
 from mtlgym.datasets.catalogue import DATASETS, Dataset, root
+from mtlgym.datasets.formats.arrays import read_arrays, verify
 from mtlgym.lookup import lookup, unknown
 
 __all__ = [

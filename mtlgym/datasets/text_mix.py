@@ -41,7 +41,7 @@ import numpy as np
 
 from mtlgym import checks
 from mtlgym.datasets import sources
-from mtlgym.datasets.arrays import verify
+from mtlgym.datasets.formats.arrays import verify
 from mtlgym.datasets.texts import SPLITS, Texts, TextTask
 
 SENTIMENTS = ("negative", "positive")

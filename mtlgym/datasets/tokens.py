@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.datasets.arrays import sha256
+from mtlgym.datasets.formats.arrays import sha256
 from mtlgym.datasets.texts import Texts
 from mtlgym.files import write_atomically
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from mtlgym.datasets.arrays import verify
+from mtlgym.datasets.formats.arrays import verify
 from mtlgym.lookup import unknown
 from mtlgym.models import efficientnet_lite
 from mtlgym.models.backbone import Backbone, digest

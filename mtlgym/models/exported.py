@@ -9,7 +9,7 @@ from pickle import UnpicklingError
 import torch
 from torch import nn
 
-from mtlgym.datasets.arrays import sha256
+from mtlgym.datasets.formats.arrays import sha256
 from mtlgym.models.backbone import FAULTS, Backbone, probe
 
 SUFFIX = ".pt2"

@@ -23,7 +23,8 @@ def from_transformers(name: str) -> Backbone:
 
     Features are its `pooler_output`; where its files have no pooler, the mean of the last layer's
     tokens, or of its maps over space. Side, mean and std are those of its image processor.
-    Differs from that one in how an image gets to its side: `mtlgym.datasets.decoded.decode` says.
+    Differs from that one in how an image is resized: see
+    `mtlgym.datasets.formats.image_cache.decode`.
 
     Args:
         name: of the folder or on the hub; may begin with `transformers:`.

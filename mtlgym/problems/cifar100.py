@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from mtlgym import checks
-from mtlgym.datasets import cifar100, emoji, sources
-from mtlgym.datasets.image_tasks import take
+from mtlgym.datasets import sources
+from mtlgym.datasets.images import cifar100, emoji
+from mtlgym.datasets.images.image_tasks import take
 from mtlgym.datasets.sources import Source
 from mtlgym.problems.images import ImageProblem
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtlgym.datasets.domains import Domains
+from mtlgym.datasets.domains.domains import Domains
 
 CLOSE = 1e-9  # keeps products of one value from a division by 0
 

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mtlgym.datasets import domain_sets, domain_split
-from mtlgym.datasets.domains import Domains, take
+from mtlgym.datasets.domains import sets
+from mtlgym.datasets.domains import split as domain_split
+from mtlgym.datasets.domains.domains import Domains, take
 from mtlgym.metrics import Metric
 from mtlgym.models.annealing import Annealing
 from mtlgym.models.task_rows import ALL
@@ -62,7 +63,7 @@ def build(
             together; names the domain and the class.
         FileNotFoundError: for `real` without the files; says how to get them.
     """
-    domains, source = domain_sets.load(name, data, labels.features)
+    domains, source = sets.load(name, data, labels.features)
     domains = take(domains, tasks)
     parts = domain_split.split(domains, labels.fraction, labels.validation, labels.split_seed)
     training = [x[part] for x, part in zip(domains.features, parts["train"], strict=True)]

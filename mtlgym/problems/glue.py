@@ -6,7 +6,8 @@ from os import PathLike
 from pathlib import Path
 
 from mtlgym import checks
-from mtlgym.datasets import glue, sources, text_mix
+from mtlgym.datasets import sources, text_mix
+from mtlgym.datasets.glue import glue
 from mtlgym.datasets.sources import Source
 from mtlgym.datasets.texts import SPLITS, Texts
 from mtlgym.datasets.tokens import Tokens, cached, key, tokenise

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from mtlgym.datasets.image_tasks import SPLITS, ImageData
+from mtlgym.datasets.images.image_tasks import SPLITS, ImageData
 from mtlgym.datasets.sources import Source
 from mtlgym.lookup import lookup
 

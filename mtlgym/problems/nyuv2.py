@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtlgym import checks
-from mtlgym.datasets import nyuv2
 from mtlgym.datasets.augmentation import augment as seen_anew
 from mtlgym.datasets.frames import FrameBatch, Frames, stack
+from mtlgym.datasets.nyuv2 import nyuv2
 from mtlgym.lookup import lookup
 from mtlgym.models.segnet import FILTERS, SegNet
 from mtlgym.problems.dense_losses import OBJECTIVES

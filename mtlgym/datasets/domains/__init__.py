@@ -1,0 +1,1 @@
+"""Domains as tasks: files of features, splits and the four published sets."""

@@ -1,0 +1,1 @@
+"""GLUE: its TSV files, and the Hugging Face hub's."""

@@ -1,0 +1,1 @@
+"""Labelled images: CIFAR-100, mini-ImageNet, MNIST, Fashion-MNIST, emoji."""

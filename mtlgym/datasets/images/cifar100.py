@@ -1,0 +1,117 @@
+"""CIFAR-100's superclasses as tasks: small photographs, each task with classes of its own.
+
+Source: Krizhevsky (2009), "Learning multiple layers of features from tiny images"; as tasks in
+Rosenbaum, Klinger, Riemer (ICLR 2018), https://arxiv.org/abs/1711.01239.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlgym import checks
+from mtlgym.datasets import sources, validation_split
+from mtlgym.datasets.formats.arrays import sha256
+from mtlgym.datasets.images import cifar100_files
+from mtlgym.datasets.images.cifar100_files import Images, Names
+from mtlgym.datasets.images.image_tasks import ImageData, ImageTasks, by_groups, take
+
+__all__ = ["digest", "load", "verify"]
+
+FILES = ("train", "test", "meta")
+PLACES = ("cifar-100-python", ".")  # in the folder; the first that has all files is read
+SEED = 20180430  # of which images are held out
+
+
+def load(
+    folder: Path, tasks: int | Sequence[str] | None = None, validation: float = 0.1
+) -> ImageData:
+    """The images of each superclass, as "train", "val" and "test".
+
+    "test" is the test file, and "val" a share of each class's images in the training file, the
+    same ones every time. A label is the class's rank within its superclass.
+
+    Differs from code that takes the class modulo 5 as the label, in that every superclass has 5
+    labels; so taken, none has.
+
+    Args:
+        folder: with the files `train`, `test` and `meta`, or with a folder `cifar-100-python` of
+            them, as the Python version of CIFAR-100 has it.
+        tasks: names of superclasses, such as `aquatic_mammals`, or how many of the first; all 20
+            by default.
+        validation: share of a class's training images that is held out, above 0 and below 1.
+
+    Raises:
+        ValueError: for other tasks, another share, or a damaged file; names the file.
+        FileNotFoundError: if a file is missing; names it, and how to get it.
+    """
+    checks.share("validation", validation)
+    names, train, test = _read(folder)
+    groups = [
+        np.flatnonzero(train.superclass == each).tolist() for each in range(len(names.coarse))
+    ]
+    try:
+        held = validation_split.by_class(train.fine, validation, SEED)
+    except ValueError as error:
+        raise ValueError(f"{train.path}: {error}") from error
+    whole = by_groups(train.pixels, train.fine, groups)  # in the file's order
+    splits = {
+        "train": _chosen(whole, ~held),
+        "val": _chosen(whole, held),
+        "test": by_groups(test.pixels, test.fine, groups),
+    }
+    classes = tuple(tuple(names.fine[each] for each in group) for group in groups)
+    return take(ImageData(names.coarse, classes, splits), tasks)
+
+
+def digest(folder: Path) -> str:
+    """The SHA-256 of the three files' names and SHA-256s.
+
+    Raises:
+        FileNotFoundError: if a file is missing; names it, and how to get it.
+    """
+    text = "".join(f"{name} {sha256(path)}\n" for name, path in _files(folder).items())
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def verify(folder: Path) -> None:
+    """Read the three files.
+
+    Raises:
+        ValueError: for the first file that is damaged; names it.
+        FileNotFoundError: if a file is missing; names it, and how to get it.
+    """
+    _read(folder)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    for place in PLACES:
+        found = {name: folder / place / name for name in FILES}
+        if all(path.is_file() for path in found.values()):
+            return found
+    name = next(name for name in FILES if not (folder / PLACES[0] / name).is_file())
+    text = f"CIFAR-100 needs {', '.join(FILES)} in {folder / PLACES[0]}, or in {folder} itself"
+    raise FileNotFoundError(f"{text}; {name} is missing. {sources.DATASETS['cifar100'].remedy}")
+
+
+def _read(folder: Path) -> tuple[Names, Images, Images]:
+    """The names, and what both files of images hold."""
+    paths = _files(folder)
+    names = cifar100_files.names(paths["meta"])
+    train, test = (cifar100_files.images(paths[part], names) for part in ("train", "test"))
+    wrong = np.flatnonzero(test.superclass != train.superclass)
+    if len(wrong):
+        both = [names.coarse[each.superclass[wrong[0]]] for each in (train, test)]
+        text = f"{names.fine[wrong[0]]!r} is in the superclass {both[0]!r} in {train.path}"
+        raise ValueError(f"{text}, but in {both[1]!r} in {test.path}")
+    for number, name in enumerate(names.coarse):
+        if number not in train.superclass:
+            raise ValueError(f"{train.path} has no image of {name!r}")
+    return names, train, test
+
+
+def _chosen(split: ImageTasks, chosen: NDArray[np.bool_]) -> ImageTasks:
+    """The chosen samples, in their order."""
+    return ImageTasks(split.images, split.index[chosen], split.task[chosen], split.label[chosen])

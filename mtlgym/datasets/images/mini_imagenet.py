@@ -1,0 +1,131 @@
+"""Mini-ImageNet as ten tasks of five random classes each: photographs of 84 x 84 pixels.
+
+Source: Vinyals et al. (NeurIPS 2016), https://arxiv.org/abs/1606.04080, in the lists of Ravi and
+Larochelle (ICLR 2017); as tasks in Rosenbaum, Klinger, Riemer (ICLR 2018),
+https://arxiv.org/abs/1711.01239.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlgym import checks
+from mtlgym.datasets import validation_split
+from mtlgym.datasets.formats.image_cache import cached, decode, listing
+from mtlgym.datasets.images.image_tasks import SPLITS, ImageData, ImageTasks
+from mtlgym.datasets.images.mini_imagenet_files import find
+
+__all__ = ["TASKS", "digest", "load", "verify"]
+
+TASKS = tuple(f"task_{number}" for number in range(10))
+CLASSES = 5  # of a task
+SIDE = 84  # pixels
+SEED = 20180432  # of which classes are a task's, and which images are trained on
+
+
+def load(
+    folder: Path,
+    tasks: int | Sequence[str] | None = None,
+    validation: float = 0.1,
+    train: int = 800,
+    test: int = 50,
+) -> ImageData:
+    """Images of ten times five classes, as "train", "val" and "test".
+
+    The classes are drawn from all those that are there, in sorted order, and no class is in two
+    tasks. Of each class, images for test are drawn first and those for training from the rest, of
+    which the share `validation` is "val". All draws are the same every time. Images are cut to the
+    square in their middle. They are decoded once, and kept in the folder.
+
+    The sizes are the paper's as far as is known. Differs from it in that a class with fewer images
+    trains on those that are left after the test's: mini-ImageNet has 600 of each, so 550.
+
+    Args:
+        folder: with the lists `train.csv`, `val.csv` and `test.csv` (columns `filename` and
+            `label`) and a folder `images`; or with a folder of images a class, below `train`, `val`
+            and `test` or without these. All are pooled.
+        tasks: which of `TASKS`, or how many of the first; all by default.
+        validation: share of a class's training images that is held out, above 0 and below 1.
+        train: most images of a class for training and validation.
+        test: images of a class for test.
+
+    Raises:
+        ValueError: for other tasks, another share or number, less than 50 classes, a class with too
+            few images, or a damaged file; names it.
+        FileNotFoundError: if there is no image or a listed one is missing; names it.
+        OSError: if the decoded images cannot be kept.
+    """
+    checks.share("validation", validation)
+    checks.integer("train", train, 2)
+    checks.integer("test", test, 1)
+    chosen = checks.some_tasks(tasks, TASKS)
+    found = find(folder)
+    drawn = _classes(folder, sorted(found))
+    classes = tuple(drawn[TASKS.index(task)] for task in chosen)
+    counts = {name: len(found[name]) for names in classes for name in names}
+    indices = _indices(folder, counts, validation, train, test)
+    paths = [path for name in counts for path in found[name]]
+    images = cached(folder, paths, SIDE)
+    splits = {split: _samples(images, indices[split]) for split in SPLITS}
+    return ImageData(chosen, classes, splits)
+
+
+def digest(folder: Path) -> str:
+    """The SHA-256 of the images' names and sizes, of all classes.
+
+    Their contents are not in it: there are gigabytes.
+
+    Raises:
+        ValueError: for a damaged list, or a class without images; names it.
+        FileNotFoundError: if there is no image or a listed one is missing; names it.
+    """
+    return listing(folder, [path for paths in find(folder).values() for path in paths])
+
+
+def verify(folder: Path) -> None:
+    """Decode every image, of all classes.
+
+    Raises:
+        ValueError: for the first list or image that is damaged; names it.
+        FileNotFoundError: if there is no image or a listed one is missing; names it.
+    """
+    for paths in find(folder).values():
+        for path in paths:
+            decode(path, SIDE)
+
+
+def _classes(folder: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """The classes of each of `TASKS`, drawn from those names."""
+    wanted = len(TASKS) * CLASSES
+    if len(names) < wanted:
+        raise ValueError(f"{folder} must have images of {wanted} classes, not of {len(names)}")
+    drawn = np.random.default_rng(SEED).permutation(len(names))[:wanted].reshape(-1, CLASSES)
+    return [tuple(names[each] for each in row) for row in drawn]
+
+
+def _indices(
+    folder: Path, counts: Mapping[str, int], validation: float, train: int, test: int
+) -> dict[str, list[NDArray[np.int64]]]:
+    """By split, which of all images are samples of each class, if one class follows the other."""
+    indices: dict[str, list[NDArray[np.int64]]] = {split: [] for split in SPLITS}
+    start = 0
+    for name, count in counts.items():
+        if count < test + 2:
+            least = f"{test + 2} are needed, {test} for test"
+            raise ValueError(f"the class {name!r} has {count} images in {folder}; {least}")
+        order = start + np.random.default_rng([SEED, *name.encode()]).permutation(count)
+        rest = order[test : test + train]
+        held = validation_split.count(len(rest), validation)
+        indices["train"].append(np.sort(rest[held:]))
+        indices["val"].append(np.sort(rest[:held]))
+        indices["test"].append(np.sort(order[:test]))
+        start += count
+    return indices
+
+
+def _samples(images: NDArray[np.uint8], indices: Sequence[NDArray[np.int64]]) -> ImageTasks:
+    """The samples of each class in turn, `CLASSES` of them a task."""
+    of = np.repeat(np.arange(len(indices)), [len(each) for each in indices])
+    return ImageTasks(images, np.concatenate(indices), of // CLASSES, of % CLASSES)

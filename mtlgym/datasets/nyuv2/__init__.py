@@ -1,0 +1,1 @@
+"""NYUv2: MTAN's folders, and the Hugging Face hub's files."""

@@ -1,0 +1,1 @@
+"""Rendered rooms: the embedded stand-in for NYUv2."""
