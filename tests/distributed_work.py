@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import distributed, multiprocessing
 
-from mtlgym.training import company
+from mtlgym.distributed import process_group
 
 SIZE = 2
 LONGEST = timedelta(seconds=60)  # that a process waits for the other
@@ -70,7 +70,7 @@ def _work(rank: int, folder: str) -> None:
         world_size=SIZE,
         timeout=LONGEST,
     )
-    company.TIMEOUT = LONGEST
+    process_group.TIMEOUT = LONGEST
     found = {
         (module, name): _played(rank, cell)
         for module in MODULES

@@ -13,8 +13,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from toy import LAYOUTS, make
 from toy_images import SMALL, problem
 
+from mtlgym.distributed.process_group import Company
 from mtlgym.envs.routing import RoutingVectorEnv
-from mtlgym.training.company import Company
 from mtlgym.training.schedulers import SCHEDULERS
 
 COPIES = {

@@ -14,9 +14,9 @@ from distributed_toys import exact, make
 from distributed_work import results, same
 from toy import toy
 
+from mtlgym.distributed.process_group import VARIABLES, Company
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.randomness import SAMPLES, derive
-from mtlgym.training.company import VARIABLES, Company
 from mtlgym.training.feed import Feed
 from mtlgym.training.hardware import Hardware
 from mtlgym.training.settings import Training

@@ -15,8 +15,8 @@ from mtlgym.balancing.jacobian.linear_layers import Layers
 from mtlgym.balancing.jacobian.strategies import STRATEGIES, Strategy, check_reducible
 from mtlgym.balancing.jacobian.vjp import FromFeatures, UnsoundGradientError, make_root
 from mtlgym.balancing.state import check_keys, load_state_dict, state_dict
+from mtlgym.distributed.collectives import Group, average, means
 from mtlgym.lookup import lookup
-from mtlgym.training.group import Group, average, means
 
 AUTO = "auto"
 HEAD_WEIGHTINGS = ("unit", "weighted")

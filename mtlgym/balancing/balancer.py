@@ -19,8 +19,8 @@ from mtlgym.balancing.losses import Equal
 from mtlgym.balancing.method import Method, parse, with_transform
 from mtlgym.balancing.objective import slopes, weighted
 from mtlgym.balancing.state import check_keys, load_state_dict, state_dict
+from mtlgym.distributed.collectives import Group, average
 from mtlgym.record import Record
-from mtlgym.training.group import Group, average
 
 
 class Balancer:

@@ -9,12 +9,12 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mtlgym.distributed.process_group import Company
 from mtlgym.envs import snapshot
 from mtlgym.envs.leading import follow
 from mtlgym.envs.router import Router
 from mtlgym.envs.routes import Routes, Verdict
 from mtlgym.envs.routing_options import RoutingConfiguration
-from mtlgym.training.company import Company
 
 
 class Course:

@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
+from mtlgym.distributed.process_group import Company
 from mtlgym.envs.interfaces import Decision
 from mtlgym.envs.settings import Settings
 from mtlgym.envs.tracker import Tracker
 from mtlgym.problems.problem import Problem
 from mtlgym.record import Record
-from mtlgym.training.company import Company
 from mtlgym.training.failure import failed_losses
 from mtlgym.training.learner import Learner
 from mtlgym.training.settings import Training

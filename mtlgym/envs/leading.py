@@ -5,8 +5,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
+from mtlgym.distributed.process_group import Company
 from mtlgym.envs.snapshot import differences
-from mtlgym.training.company import Company
 from mtlgym.training.hardware import Hardware
 
 T = TypeVar("T")

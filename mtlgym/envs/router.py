@@ -9,11 +9,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mtlgym.distributed.process_group import Company
 from mtlgym.envs.collaboration import Collaboration
 from mtlgym.envs.routes import LARGEST, Routes, Verdict, array, integers
 from mtlgym.envs.routing_options import RoutingConfiguration
 from mtlgym.models.heads import Head, check_actions
-from mtlgym.training.company import Company
 from mtlgym.training.minibatches import MinibatchTraining
 
 MOST_LOSS = 1e3  # nats; what a loss that is larger or not finite is paid as

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtlgym.distributed.process_group import Company
 from mtlgym.envs import places, snapshot
 from mtlgym.envs.course import Course
 from mtlgym.envs.leading import dismiss, follow, join, lead
 from mtlgym.envs.router import Router
 from mtlgym.envs.routes import Verdict
 from mtlgym.envs.routing_options import RoutingConfiguration
-from mtlgym.training.company import Company
 
 Observation = dict[str, NDArray[Any]]
 

@@ -9,8 +9,8 @@ from mtlgym.balancing.backward import AUTO, HEAD_WEIGHTINGS, Aggregation
 from mtlgym.balancing.jacobian.hooks import Tap
 from mtlgym.balancing.jacobian.strategies import STRATEGIES
 from mtlgym.balancing.method import gradient_method
+from mtlgym.distributed.collectives import Group
 from mtlgym.lookup import lookup
-from mtlgym.training.group import Group
 
 
 @dataclass(frozen=True)

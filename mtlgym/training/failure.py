@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mtlgym.training.group import Group, anywhere
+from mtlgym.distributed.collectives import Group, anywhere
 
 
 def failed_losses(losses: Tensor, names: Sequence[str]) -> str:

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mtlgym.distributed.process_group import Company
 from mtlgym.problems.problem import Batch, OrderedSplit, Split
 from mtlgym.randomness import ORDER, SAMPLES, derive
-from mtlgym.training.company import Company
 from mtlgym.training.settings import Training
 
 

@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
+from mtlgym.distributed.collectives import average
+from mtlgym.distributed.process_group import Company
 from mtlgym.problems.problem import Annealed, Problem
 from mtlgym.randomness import FORWARD, private_randomness
 from mtlgym.training.buffers import statistics
-from mtlgym.training.company import Company
 from mtlgym.training.feed import Share
-from mtlgym.training.group import average
 from mtlgym.training.settings import Training
 
 

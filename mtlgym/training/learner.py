@@ -10,10 +10,10 @@ from torch import Tensor
 
 from mtlgym.balancing.jacobian.vjp import UnsoundGradientError
 from mtlgym.balancing.objective import weighted
+from mtlgym.distributed.process_group import Company
 from mtlgym.problems.problem import Problem
 from mtlgym.randomness import MODEL, private_randomness
 from mtlgym.training.buffers import copies, put_back, unmoved
-from mtlgym.training.company import Company
 from mtlgym.training.failure import blame, failed_losses, unsound
 from mtlgym.training.feed import Feed, Share
 from mtlgym.training.forward import Forward

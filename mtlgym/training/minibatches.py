@@ -10,12 +10,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mtlgym.distributed.collectives import average, average_gradients
+from mtlgym.distributed.process_group import Company
 from mtlgym.problems.images import ImageProblem, Samples
 from mtlgym.randomness import MODEL, ORDER, private_randomness
 from mtlgym.training.buffers import copies, put_back, statistics
-from mtlgym.training.company import Company
 from mtlgym.training.failure import blame, failed_losses, soundness
-from mtlgym.training.group import average, average_gradients
 from mtlgym.training.hardware import Hardware
 from mtlgym.training.optimizers import OPTIMIZERS
 from mtlgym.training.regime import Regime

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from mtlgym.balancing.objective import slopes, weighted
+from mtlgym.distributed.collectives import Group, average_gradients
 from mtlgym.training.failure import soundness
-from mtlgym.training.group import Group, average_gradients
 from mtlgym.training.settings import Training
 
 

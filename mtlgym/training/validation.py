@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from mtlgym.distributed.process_group import Company
 from mtlgym.lookup import lookup
 from mtlgym.metrics import delta_m, judged, mean_score
 from mtlgym.problems.problem import Problem
-from mtlgym.training.company import Company
 
 
 def measure(problem: Problem, model: nn.Module, split: str) -> dict[str, float]:

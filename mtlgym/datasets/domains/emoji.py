@@ -2,8 +2,8 @@
 
 It is no benchmark.
 
-Source: the pictures of `mtlgym.datasets.images.emoji`, as features of an EfficientNet-Lite0 trained on
-ImageNet; see DATA_LICENSES.md beside the file.
+Source: the pictures of `mtlgym.datasets.images.emoji`, as features of an EfficientNet-Lite0 that was
+trained on ImageNet; see DATA_LICENSES.md beside the file.
 """
 
 from collections import Counter

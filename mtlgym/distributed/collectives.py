@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, distributed, nn
 
-from mtlgym.training.company import Company
+from mtlgym.distributed.process_group import Company
 
 Group = distributed.ProcessGroup | Company | None  # None: this process is alone
 BUCKET = 2**22  # numbers that are sent at once, if they are of more than one tensor

@@ -1,0 +1,1 @@
+"""Data-parallel training: the process group, and collectives over it."""
