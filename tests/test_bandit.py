@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pulls import random_actions, run, same
 
-from mtlgym.envs.bandit import BanditEnv
-from mtlgym.envs.bandit_arms import BanditOptions
+from mtlgym.envs.bandit.arms import BanditOptions
+from mtlgym.envs.bandit.env import BanditEnv
 
 OPTIONS = [
     {},

@@ -11,7 +11,7 @@ from pulls import random_actions, run, same
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 from mtlgym.cli.main import main
-from mtlgym.envs.bandit import BanditEnv
+from mtlgym.envs.bandit.env import BanditEnv
 
 BAD = [
     ({"arms": 0}, "`arms`.*at least 1.*0"),

@@ -13,7 +13,7 @@ import toy
 import toy_images
 
 from mtlgym.agents import SB3VecEnv
-from mtlgym.envs.bandit import BanditEnv
+from mtlgym.envs.bandit.env import BanditEnv
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
 
 OBJECTS = 300  # that may be more than after the warm-up

@@ -22,7 +22,8 @@ from mtlgym.agents import AGENTS
 from mtlgym.balancing.gradients import GRADIENT_METHODS
 from mtlgym.balancing.losses import LOSS_METHODS
 from mtlgym.balancing.method import parse
-from mtlgym.envs import bandit_arms, options, routing_options
+from mtlgym.envs import options, routing_options
+from mtlgym.envs.bandit import arms
 from mtlgym.presets import presets
 from mtlgym.problems import builder_options, image_options
 
@@ -52,7 +53,7 @@ def known_options(id):
         return [*options.KNOWN, *builder_options(problem), "baseline"]
     if id in ROUTING:
         return [*routing_options.KNOWN, *image_options(problem)]
-    return [field.name for field in dataclasses.fields(bandit_arms.BanditOptions)]
+    return [field.name for field in dataclasses.fields(arms.BanditOptions)]
 
 
 def chosen(id):

@@ -29,7 +29,7 @@ from mtlgym.datasets.formats import idx, image_cache
 from mtlgym.datasets.formats.arrays import read_arrays, sha256
 from mtlgym.datasets.images import cifar100_files
 from mtlgym.datasets.nyuv2 import files as nyuv2_files
-from mtlgym.envs.bandit import BanditEnv
+from mtlgym.envs.bandit.env import BanditEnv
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.models.backbones import WEIGHTS, efficientnet_lite0
 from mtlgym.models.exported import from_export

@@ -83,7 +83,7 @@ def test_the_checkpoint_of_another_environment_is_refused_and_changes_nothing(tm
 def test_the_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
     env = make({})
     env.reset(seed=0)
-    monkeypatch.setattr("mtlgym.envs.snapshot.__version__", "0.0.1")
+    monkeypatch.setattr("mtlgym.envs.saved_state.__version__", "0.0.1")
     env.save(tmp_path / "c")
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"saved by mtlgym 0.0.1"):

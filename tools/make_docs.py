@@ -14,7 +14,7 @@ from docs_markdown import clean, described, first, sections, table
 
 from mtlgym.balancing import GRADIENT_METHODS, LOSS_METHODS
 from mtlgym.balancing.jacobian.strategies import STRATEGIES
-from mtlgym.envs.bandit import BanditEnv
+from mtlgym.envs.bandit.env import BanditEnv
 from mtlgym.envs.routing import RoutingEnv
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.presets import Preset, presets

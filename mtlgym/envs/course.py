@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtlgym.distributed.process_group import Company
-from mtlgym.envs import snapshot
-from mtlgym.envs.leading import follow
+from mtlgym.envs import saved_state
+from mtlgym.envs.leader import follow
 from mtlgym.envs.router import Router
 from mtlgym.envs.routes import Routes, Verdict
 from mtlgym.envs.routing_options import RoutingConfiguration
@@ -120,7 +120,7 @@ class Course:
         """
         self.require_network()
         state = {"random": rng.bit_generator.state, **self._state()}
-        return snapshot.sign(state, self._configuration.description)
+        return saved_state.sign(state, self._configuration.description)
 
     def continued(self, signed: Any, rng: np.random.Generator) -> "Course":
         """A course, and the generator, that go on from a `state_dict`; this one stays as it is.
@@ -129,7 +129,7 @@ class Course:
             ValueError: if it is of another environment, or not whole; nothing has changed then.
         """
         make = partial(_remade, self._configuration, self._rows)
-        return snapshot.gone_on(signed, self._configuration.description, rng, make)
+        return saved_state.gone_on(signed, self._configuration.description, rng, make)
 
     def follow(self) -> None:
         """Raise a RuntimeError: there is one process."""

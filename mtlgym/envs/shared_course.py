@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlgym.distributed.process_group import Company
-from mtlgym.envs import places, snapshot
+from mtlgym.envs import places, saved_state
 from mtlgym.envs.course import Course
-from mtlgym.envs.leading import dismiss, follow, join, lead
+from mtlgym.envs.leader import dismiss, follow, join, lead
 from mtlgym.envs.router import Router
 from mtlgym.envs.routes import Verdict
 from mtlgym.envs.routing_options import RoutingConfiguration
@@ -105,7 +105,7 @@ class SharedCourse:
         found = lead(self._company, self._places)
         router = self.router.state_dict()
         state = {"random": rng.bit_generator.state, "router": router, **found}
-        return snapshot.sign(state, self._configuration.description)
+        return saved_state.sign(state, self._configuration.description)
 
     def continued(self, signed: Any, rng: np.random.Generator) -> "SharedCourse":
         """This course, and the generator, gone on from a `state_dict`.
@@ -114,7 +114,7 @@ class SharedCourse:
             ValueError: if it is of another environment, or not whole; nothing has changed then.
         """
         resume = partial(lead, self._company, self._resume)
-        snapshot.gone_on(signed, self._configuration.description, rng, resume)
+        saved_state.gone_on(signed, self._configuration.description, rng, resume)
         return self
 
     def follow(self) -> None:

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.envs import infos, picture, snapshot
+from mtlgym.envs import infos, picture, saved_state
 from mtlgym.envs.episode import Episode
 from mtlgym.envs.history import History
 from mtlgym.envs.interfaces import make_interface
@@ -173,11 +173,11 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
             "ready": self._ready,
             "episode": episode.state_dict(),
         }
-        return snapshot.sign(state, self.configuration.description)
+        return saved_state.sign(state, self.configuration.description)
 
     def load_state_dict(self, state: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Continue from a `state_dict`; as `load`."""
-        state = snapshot.verify(state, self.configuration.description)
+        state = saved_state.verify(state, self.configuration.description)
         record = self._run.resume(state["seed"], state["episode"])
         self.np_random.bit_generator.state = state["random"]
         self._history = History.from_state(state["history"])

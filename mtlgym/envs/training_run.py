@@ -6,7 +6,7 @@ import gymnasium as gym
 
 from mtlgym.envs.episode import Episode
 from mtlgym.envs.interfaces import Decision
-from mtlgym.envs.leading import dismiss, follow, join, lead
+from mtlgym.envs.leader import dismiss, follow, join, lead
 from mtlgym.envs.options import Configuration
 from mtlgym.record import Record
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from mtlgym.bench.runs.logs import Means, finite
 from mtlgym.envs import examination, infos
-from mtlgym.envs.bandit import BanditEnv
+from mtlgym.envs.bandit.env import BanditEnv
 from mtlgym.envs.routing import RoutingVectorEnv
 from mtlgym.envs.training import TrainingEnv
 from mtlgym.metrics import delta_m, judged, mean_score

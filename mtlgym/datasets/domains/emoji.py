@@ -2,7 +2,7 @@
 
 It is no benchmark.
 
-Source: the pictures of `mtlgym.datasets.images.emoji`, as features of an EfficientNet-Lite0 that was
+Source: the pictures of `mtlgym.datasets.images.emoji`, as features of an EfficientNet-Lite0
 trained on ImageNet; see DATA_LICENSES.md beside the file.
 """
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mtlgym.distributed.process_group import Company
-from mtlgym.envs.snapshot import differences
+from mtlgym.envs.saved_state import differences
 from mtlgym.training.hardware import Hardware
 
 T = TypeVar("T")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mtlgym import checks
 from mtlgym.checks import as_array
 from mtlgym.envs import vector_api
-from mtlgym.envs.bandit_arms import Bandit, build, configure, draw
-from mtlgym.envs.bandit_scores import ScoreRows
+from mtlgym.envs.bandit.arms import Bandit, build, configure, draw
+from mtlgym.envs.bandit.scores import ScoreRows
 
 Step = tuple[
     NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]

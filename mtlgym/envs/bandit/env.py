@@ -9,13 +9,11 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.envs import snapshot
-from mtlgym.envs.bandit_arms import Bandit, build, configure, draw
-from mtlgym.envs.bandit_history import BanditHistory
-from mtlgym.envs.bandit_scores import Scores
-from mtlgym.envs.bandit_vector import BanditVectorEnv
+from mtlgym.envs import saved_state
+from mtlgym.envs.bandit.arms import Bandit, build, configure, draw
+from mtlgym.envs.bandit.render import BanditHistory
+from mtlgym.envs.bandit.scores import Scores
 
-__all__ = ["BanditEnv", "BanditVectorEnv"]
 
 
 class BanditEnv(gym.Env[NDArray[np.float32], Any]):
@@ -103,7 +101,9 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
         """The episode so far: a picture (height, width, 3), or a table as text."""
         if self.render_mode is None:
             return None
-        from mtlgym.envs import bandit_picture  # its libraries take a while to import
+        from mtlgym.envs.bandit import (
+            render as bandit_picture,  # its libraries take a while to import
+        )
 
         if self._bandit is None or self._scores is None:
             raise gym.error.ResetNeeded("there is no bandit yet: call reset() before render()")
@@ -149,11 +149,11 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
             "scores": self._scores.state_dict(),
             "history": self._history.state_dict(),
         }
-        return snapshot.sign(state, self.options.description)
+        return saved_state.sign(state, self.options.description)
 
     def load_state_dict(self, state: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Continue from a `state_dict`; as `load`."""
-        state = snapshot.verify(state, self.options.description)
+        state = saved_state.verify(state, self.options.description)
         bandit = Bandit(**{name: value.copy() for name, value in state["bandit"].items()})
         scores = Scores(bandit, self.budget)
         scores.load_state_dict(state["scores"])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.envs.bandit_arms import Bandit
+from mtlgym.envs.bandit.arms import Bandit
 
 
 class Scores:
