@@ -17,9 +17,9 @@ from mtlgym.agents.streams import torch_stream
 from mtlgym.agents.weights.balancing_policy import BalancingPolicy
 from mtlgym.balancing.method import Method
 from mtlgym.balancing.state import zero
-from mtlgym.envs.interfaces import Logits, Tasks, Weights, make_interface
-from mtlgym.envs.observations import Observer
-from mtlgym.envs.settings import Settings
+from mtlgym.envs.training.actions import Logits, Tasks, Weights, make_interface
+from mtlgym.envs.training.observations import Observer
+from mtlgym.envs.training.options import Settings
 from mtlgym.record import Record
 
 UNKNOWN = {  # features that a plain loop cannot give

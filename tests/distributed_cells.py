@@ -25,7 +25,7 @@ from distributed_work import Cell
 from stable_baselines3 import SAC
 from toy import rollout, toy
 
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 plain, chosen = partial(trace, act=equal_weights), partial(trace, act=worst)
 

@@ -8,7 +8,7 @@ from torch import distributed, nn
 from toy import TASKS, Numbers, Pair, losses, toy
 
 from mtlgym.agents import BalancingPolicy
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 STEPS = 22
 

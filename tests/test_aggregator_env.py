@@ -13,7 +13,7 @@ from toy import TASKS, Net, losses, make, rollout, same, toy
 from mtlgym import agents
 from mtlgym.balancing import GRADIENT_METHODS, gradient_method
 from mtlgym.balancing.jacobian.strategies import STRATEGIES
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 EXACT = [name for name, plan in STRATEGIES.items() if plan.exact]
 

@@ -7,9 +7,9 @@ from toy_images import SMALL, problem, split, tasks
 
 from mtlgym.datasets.images.image_tasks import ImageData, ImageTasks
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
+from mtlgym.envs.routing.trainer import MinibatchTraining, Regime
 from mtlgym.problems.images import ImageProblem
 from mtlgym.training.hardware import Hardware
-from mtlgym.training.minibatches import MinibatchTraining, Regime
 
 TASKS, ROWS, COUNTS = 3, 6, (50, 21, 31)  # COUNTS: training samples of each task
 

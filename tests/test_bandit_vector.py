@@ -9,7 +9,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from pulls import assert_same, same
 
-from mtlgym.envs.bandit.env import BanditEnv, BanditVectorEnv
+from mtlgym.envs.bandit import BanditEnv, BanditVectorEnv
 
 MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP]
 PARAMETERS = ("oracle", "max_p", "learning_increment", "forget_increment")

@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from pulls import assert_same
 
 import mtlgym  # noqa: F401  # registers the id
-from mtlgym.envs.bandit.env import BanditVectorEnv
+from mtlgym.envs.bandit import BanditVectorEnv
 
 
 def test_make_vec_makes_the_vector_form_with_its_options():

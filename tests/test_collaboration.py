@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtlgym.envs.collaboration import Collaboration
+from mtlgym.envs.routing.collaboration import Collaboration
 
 TASKS, DEPTHS, ACTIONS, LENGTH = 2, 3, 4, 5
 

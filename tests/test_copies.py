@@ -90,8 +90,8 @@ def in_company(*arguments):
 
 @pytest.mark.parametrize("how", COPIES)
 def test_a_copy_of_what_processes_make_together_is_refused(monkeypatch, how):
-    monkeypatch.setattr("mtlgym.envs.training_run.join", in_company)
-    monkeypatch.setattr("mtlgym.envs.shared_course.join", in_company)
+    monkeypatch.setattr("mtlgym.envs.training.episode.join", in_company)
+    monkeypatch.setattr("mtlgym.envs.routing.minibatch.join", in_company)
     routed = RoutingVectorEnv(problem(), 4, distributed=True, **SMALL)
     for env in (make(distributed=True), routed):
         with pytest.raises(TypeError, match="`distributed=True` cannot be copied"):

@@ -8,7 +8,7 @@ from logged import POLICIES, logged, shortfall, sums_of, written
 from mtlgym import agents
 from mtlgym.agents import Counterfactual
 from mtlgym.agents.off_policy.logged_sums import LoggedSums
-from mtlgym.envs.bandit.env import BanditVectorEnv
+from mtlgym.envs.bandit import BanditVectorEnv
 
 NOTHING = spaces.Discrete(1)
 

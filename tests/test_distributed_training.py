@@ -15,7 +15,7 @@ from distributed_work import results, same
 from toy import toy
 
 from mtlgym.distributed.process_group import VARIABLES, Company
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.randomness import SAMPLES, derive
 from mtlgym.training.feed import Feed
 from mtlgym.training.hardware import Hardware

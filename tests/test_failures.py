@@ -5,7 +5,7 @@ import torch
 from stable_baselines3 import SAC
 from toy import TASKS, losses, toy
 
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 
 class Faulty:

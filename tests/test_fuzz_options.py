@@ -22,8 +22,9 @@ from mtlgym.agents import AGENTS
 from mtlgym.balancing.gradients import GRADIENT_METHODS
 from mtlgym.balancing.losses import LOSS_METHODS
 from mtlgym.balancing.method import parse
-from mtlgym.envs import options, routing_options
 from mtlgym.envs.bandit import arms
+from mtlgym.envs.routing import options as routing_options
+from mtlgym.envs.training import options
 from mtlgym.presets import presets
 from mtlgym.problems import builder_options, image_options
 

@@ -13,7 +13,7 @@ from toy import TASKS, Numbers
 from toy_images import SMALL
 
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 FORMS: dict[str, dict[str, Any]] = {
     "logits": {},

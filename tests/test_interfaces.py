@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtlgym.envs.interfaces import Interface, Logits, Tasks, Weights
+from mtlgym.envs.training.actions import Interface, Logits, Tasks, Weights
 
 INTERFACES: dict[str, Interface] = {
     "logits": Logits(3, 2.0),

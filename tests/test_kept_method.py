@@ -10,7 +10,7 @@ from toy import toy
 import mtlgym
 from mtlgym import agents
 from mtlgym.balancing import LOSS_METHODS
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.record import Record
 
 STEPS = 24  # in the toy's episode

@@ -15,7 +15,7 @@ from toy import toy
 import mtlgym
 from mtlgym import agents
 from mtlgym.agents.sb3.policy import ALGORITHMS
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 KINDS = [A2C, DDPG, DQN, PPO, SAC, TD3]
 SMALL: dict[str, Any] = {"policy_kwargs": {"net_arch": [8]}, "seed": 3, "device": "cpu"}

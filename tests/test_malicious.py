@@ -30,7 +30,7 @@ from mtlgym.datasets.formats.arrays import read_arrays, sha256
 from mtlgym.datasets.images import cifar100_files
 from mtlgym.datasets.nyuv2 import files as nyuv2_files
 from mtlgym.envs.bandit.env import BanditEnv
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.models.backbones import WEIGHTS, efficientnet_lite0
 from mtlgym.models.exported import from_export
 from mtlgym.models.pretrained import pretrained

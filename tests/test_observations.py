@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtlgym.envs.observations import FEATURES, LARGEST, Observer
+from mtlgym.envs.training.observations import FEATURES, LARGEST, Observer
 from mtlgym.record import Record
 
 RECORD = Record(

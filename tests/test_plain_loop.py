@@ -5,7 +5,7 @@ import pytest
 import torch
 from toy import Net, losses, toy
 
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 
 def plain_loop(problem, seed, weights, epochs=3, batch_size=10, log=True):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from toy import toy
 
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 OPTIONS = [
     {},

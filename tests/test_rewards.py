@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mtlgym.envs.rewards import REWARDS
+from mtlgym.envs.training.rewards import REWARDS
 from mtlgym.record import Record
 
 BASE = torch.tensor([2.0, 4.0])

@@ -12,7 +12,7 @@ from pettingzoo.test.seed_test import parallel_seed_test
 from toy_images import SMALL, problem
 
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
-from mtlgym.envs.routing_parallel import RoutingParallelEnv, parallel
+from mtlgym.envs.routing.pettingzoo import RoutingParallelEnv, parallel
 from mtlgym.models.architectures import ARCHITECTURES
 from mtlgym.presets import preset
 
@@ -182,9 +182,9 @@ def test_without_pettingzoo_the_error_names_the_extra_and_the_rest_of_routing_wo
     code = """
 import sys
 sys.modules["pettingzoo"] = None
-import mtlgym.envs.routing
+import mtlgym.envs.routing.env
 try:
-    import mtlgym.envs.routing_parallel
+    import mtlgym.envs.routing.pettingzoo
 except ImportError as error:
     assert "mtlgym[pettingzoo]" in str(error)
 else:

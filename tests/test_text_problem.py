@@ -15,7 +15,7 @@ from torch.nn import functional
 from mtlgym.datasets import text_mix
 from mtlgym.datasets.texts import Texts, TextTask
 from mtlgym.datasets.tokens import MANIFEST, Tokens, cached, key, tokenise
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.problems import build
 from mtlgym.problems.text import POOL, TextSplit, measure, predict, task_loss
 from mtlgym.problems.text_metrics import TEXT_METRICS

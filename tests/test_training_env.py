@@ -7,7 +7,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 from toy import LAYOUTS, TASKS, losses, make, rollout, same, toy
 
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 
 @pytest.mark.parametrize("options", LAYOUTS)

@@ -6,7 +6,7 @@ import torch
 from faults import Fault, strike, training_problem
 from toy import LAYOUTS, make
 
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 
 def test_stepping_without_an_open_episode_is_refused():
@@ -158,7 +158,7 @@ def test_a_reset_that_fails_leaves_the_episode_before(monkeypatch):
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mtlgym.envs.training_run.Episode", fail)
+        patch.setattr("mtlgym.envs.training.episode.Episode", fail)
         with pytest.raises(RuntimeError, match="no memory"):
             one.reset()
     action = np.zeros(3)

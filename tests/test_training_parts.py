@@ -7,7 +7,7 @@ import pytest
 import torch
 from toy import TASKS, losses, make, rollout, same, toy
 
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 
 
 def test_evaluate_changes_nothing_and_the_best_model_validated_best():

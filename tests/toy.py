@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mtlgym.datasets.sources import Source
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.metrics import Metric
 from mtlgym.problems.problem import Problem
 

@@ -9,7 +9,7 @@ import torch
 
 from mtlgym.datasets.domains.domains import Domains
 from mtlgym.datasets.sources import Source
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.models.annealing import Annealing
 from mtlgym.models.vmtl import VMTL
 from mtlgym.models.vmtl_design import Design

@@ -5,8 +5,8 @@ import dataclasses
 import gymnasium as gym
 from docs_markdown import clean, described, table
 
+from mtlgym.envs.bandit import BanditEnv, BanditVectorEnv
 from mtlgym.envs.bandit.arms import BanditOptions
-from mtlgym.envs.bandit.env import BanditEnv, BanditVectorEnv
 from mtlgym.presets import Preset
 
 

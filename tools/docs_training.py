@@ -6,10 +6,10 @@ from typing import Any
 import gymnasium as gym
 from docs_markdown import arguments, clean, documented, first, table
 
-from mtlgym.envs.observations import FEATURES
-from mtlgym.envs.rewards import REWARDS
-from mtlgym.envs.settings import Settings
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.training.env import TrainingEnv
+from mtlgym.envs.training.observations import FEATURES
+from mtlgym.envs.training.options import Settings
+from mtlgym.envs.training.rewards import REWARDS
 from mtlgym.presets import Preset
 from mtlgym.problems import PROBLEMS, builder_options
 from mtlgym.training.balance import Balance

@@ -15,8 +15,8 @@ from docs_markdown import clean, described, first, sections, table
 from mtlgym.balancing import GRADIENT_METHODS, LOSS_METHODS
 from mtlgym.balancing.jacobian.strategies import STRATEGIES
 from mtlgym.envs.bandit.env import BanditEnv
-from mtlgym.envs.routing import RoutingEnv
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.routing.env import RoutingEnv
+from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.presets import Preset, presets
 from mtlgym.record import Record
 
@@ -61,7 +61,7 @@ What rewards and features see of a training. A reward is a function of the recor
 a step, given as `gym.make(id, reward=function)`; a function that reads `base_losses` or `retrained`
 says so by an attribute `needs_base_losses = True` or `needs_same_batch = True`. A feature is a
 function of one record that gives one number a task, a row in
-`mtlgym.envs.observations.FEATURES`. Neither may change the record."""
+`mtlgym.envs.training.observations.FEATURES`. Neither may change the record."""
 FOLDER = Path(__file__).parents[1] / "docs" / "envs"
 
 

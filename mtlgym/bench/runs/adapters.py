@@ -6,10 +6,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mtlgym.bench.runs.logs import Means, finite
-from mtlgym.envs import examination, infos
 from mtlgym.envs.bandit.env import BanditEnv
-from mtlgym.envs.routing import RoutingVectorEnv
-from mtlgym.envs.training import TrainingEnv
+from mtlgym.envs.routing import RoutingVectorEnv, evaluation
+from mtlgym.envs.training.env import TrainingEnv, task_sizes
 from mtlgym.metrics import delta_m, judged, mean_score
 
 ROWS = 100  # in the log of an episode
@@ -128,7 +127,7 @@ class RoutingSubject:
         problem, made = self.env.problem, self.env.router.configuration
         actions = self.env.router.shape.actions
         found = self.env.examine(split, self._greedy)
-        shares = examination.accuracies(problem, found)
+        shares = evaluation.accuracies(problem, found)
         values = {key: 100 * share for key, share in shares.items()}
         figures = {"score": float(np.mean(list(values.values()))), **values}
         return {
@@ -265,7 +264,7 @@ class TrainingSubject:
             **problem.findings(learner.validation.best_model(learner.model)),
         }
         if self.env.settings.interface == "tasks":
-            figures["task_sizes"] = infos.sizes(problem, self.env.settings)["task_sizes"].tolist()
+            figures["task_sizes"] = task_sizes(problem, self.env.settings)["task_sizes"].tolist()
         # A mean over metrics means something where they have one unit and one direction.
         counted = judged(metrics)
         if all(m.higher_is_better and m.unit == counted[0].unit for m in counted):

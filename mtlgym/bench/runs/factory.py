@@ -9,8 +9,8 @@ from mtlgym import agents, checks
 from mtlgym.bench.runs import kept_policy
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.options import for_agent
+from mtlgym.envs.routing.trainer import Regime
 from mtlgym.presets import Preset, preset
-from mtlgym.training.minibatches import Regime
 
 GYMNASIUMS = (  # arguments of its `make` and `make_vec`, which would mean nothing in a run
     "autoreset_mode",

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from mtlgym import checks
 from mtlgym.envs import saved_state
 from mtlgym.envs.bandit.arms import Bandit, build, configure, draw
-from mtlgym.envs.bandit.render import BanditHistory
+from mtlgym.envs.bandit.render import BanditHistory, draw_picture, format_table
 from mtlgym.envs.bandit.scores import Scores
-
 
 
 class BanditEnv(gym.Env[NDArray[np.float32], Any]):
@@ -101,15 +100,11 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
         """The episode so far: a picture (height, width, 3), or a table as text."""
         if self.render_mode is None:
             return None
-        from mtlgym.envs.bandit import (
-            render as bandit_picture,  # its libraries take a while to import
-        )
-
         if self._bandit is None or self._scores is None:
             raise gym.error.ResetNeeded("there is no bandit yet: call reset() before render()")
         if self.render_mode == "rgb_array":
-            return bandit_picture.draw(self._history, self.tasks, self._scores.step)
-        return bandit_picture.table(self._history, self.tasks, self._bandit, self._scores)
+            return draw_picture(self._history, self.tasks, self._scores.step)
+        return format_table(self._history, self.tasks, self._bandit, self._scores)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bandit and its episode to one file.

@@ -6,11 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from mtlgym.envs.bandit.arms import Bandit
 from mtlgym.envs.bandit.scores import Scores
@@ -48,8 +44,11 @@ class BanditHistory:
         return cls(state["pulled"].tolist(), state["scores"].tolist())
 
 
-def draw(history: BanditHistory, tasks: tuple[str, ...], step: int) -> NDArray[np.uint8]:
+def draw_picture(history: BanditHistory, tasks: tuple[str, ...], step: int) -> NDArray[np.uint8]:
     """The scores over the pulls up to this step, and their mean, (240, 320, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # its import takes a while
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(3.2, 2.4), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -66,8 +65,13 @@ def draw(history: BanditHistory, tasks: tuple[str, ...], step: int) -> NDArray[n
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def table(history: BanditHistory, tasks: tuple[str, ...], bandit: Bandit, scores: Scores) -> str:
+def format_table(
+    history: BanditHistory, tasks: tuple[str, ...], bandit: Bandit, scores: Scores
+) -> str:
     """The latest scores and, beside the oracle, each arm's share of the pulls so far."""
+    from rich.console import Console
+    from rich.table import Table
+
     mean = scores.values()["mean_score"]
     rows = Table("arm", "score", "oracle", "pulls", title=f"step {scores.step}, mean {mean:.4f}")
     columns = (tasks, scores.arms, bandit.oracle, history.shares(len(tasks)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtlgym.checks import as_array
-from mtlgym.envs.settings import Settings
+from mtlgym.envs.training.options import Settings
 
 
 @dataclass(frozen=True, eq=False)

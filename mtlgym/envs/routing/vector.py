@@ -11,11 +11,12 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.envs import examination, vector_api
-from mtlgym.envs.examination import Examination, Policy
-from mtlgym.envs.router import Router
-from mtlgym.envs.routing_options import configure
-from mtlgym.envs.shared_course import make_course
+from mtlgym.envs import vector_api
+from mtlgym.envs.routing import evaluation
+from mtlgym.envs.routing.evaluation import Examination, Policy
+from mtlgym.envs.routing.minibatch import make_course
+from mtlgym.envs.routing.options import configure
+from mtlgym.envs.routing.router import Router
 from mtlgym.problems.images import ImageProblem
 from mtlgym.training import checkpoint
 
@@ -150,11 +151,11 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
 
     def evaluate(self, split: str = "val", policy: Policy | None = None) -> dict[str, float]:
         """The accuracy of each task on a split; changes nothing. See `RoutingEnv.evaluate`."""
-        return examination.accuracies(self.problem, self.examine(split, policy))
+        return evaluation.accuracies(self.problem, self.examine(split, policy))
 
     def examine(self, split: str = "val", policy: Policy | None = None) -> Examination:
         """Every sample's route on a split, and what came of it. See `RoutingEnv.examine`."""
-        return examination.examine(self._course.require_network(), split, policy)
+        return evaluation.examine(self._course.require_network(), split, policy)
 
     def follow(self) -> None:
         """In a process that does not lead: take part until the leader closes its environment.

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mtlgym.envs.router import Router
-from mtlgym.envs.routes import Routes
+from mtlgym.envs.routing.router import Router, Routes
 from mtlgym.problems.images import ImageProblem
 
 ROWS = 512  # samples at a time

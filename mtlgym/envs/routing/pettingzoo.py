@@ -25,8 +25,8 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from mtlgym.envs.routing_options import KNOWN, configure
-from mtlgym.envs.routing_vector import RoutingVectorEnv
+from mtlgym.envs.routing.options import KNOWN, configure
+from mtlgym.envs.routing.vector import RoutingVectorEnv
 from mtlgym.lookup import lookup
 from mtlgym.presets import presets
 from mtlgym.problems.images import ImageProblem

@@ -10,7 +10,8 @@ import numpy as np
 from torch import nn
 
 from mtlgym import checks
-from mtlgym.envs.collaboration import LENGTH
+from mtlgym.envs.routing.collaboration import LENGTH
+from mtlgym.envs.routing.trainer_options import Regime
 from mtlgym.lookup import lookup, unknown
 from mtlgym.models.architectures import ARCHITECTURES
 from mtlgym.models.heads import Form
@@ -20,7 +21,6 @@ from mtlgym.models.simple_conv import SimpleConv
 from mtlgym.problems import build_images, image_options
 from mtlgym.problems.images import ImageProblem, describe
 from mtlgym.training.hardware import Hardware
-from mtlgym.training.regime import Regime
 
 MOST = 2**16  # of any size; without a bound, a slip has torch build until memory is full
 REWARDS = ("correct", "negative_loss")

@@ -8,18 +8,37 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.envs import infos, picture, saved_state
-from mtlgym.envs.episode import Episode
-from mtlgym.envs.history import History
-from mtlgym.envs.interfaces import make_interface
-from mtlgym.envs.observations import Observer
-from mtlgym.envs.options import configure
-from mtlgym.envs.training_run import TrainingRun
+from mtlgym.envs import saved_state
+from mtlgym.envs.training.actions import make_interface
+from mtlgym.envs.training.episode import Episode, TrainingRun
+from mtlgym.envs.training.observations import Observer
+from mtlgym.envs.training.options import Settings, configure
+from mtlgym.envs.training.render import History, draw_picture, format_table
+from mtlgym.envs.training.rewards import improvement
 from mtlgym.metrics import Baseline
 from mtlgym.problems.problem import Problem
 from mtlgym.record import Record
 from mtlgym.training import checkpoint
 from mtlgym.training.validation import measure
+
+
+def step_info(record: Record, problem: Problem, settings: Settings, ready: bool) -> dict[str, Any]:
+    """The record, the kind of data, and whether the reward had all that it needs, as plain values.
+
+    Where the agent chooses tasks, also the improvement that the step brought, whatever the reward.
+    """
+    found = {**record.to_info(), "data": problem.source.kind, "reward_ready": ready}
+    if settings.interface == "tasks":
+        found["improvement"] = improvement(record, record)
+    return found
+
+
+def task_sizes(problem: Problem, settings: Settings) -> dict[str, Any]:
+    """Training samples of each task, where the agent chooses among them: for `reset` alone."""
+    if settings.interface != "tasks":
+        return {}
+    found = problem.splits["train"].sizes
+    return {"task_sizes": np.broadcast_to(found, len(problem.tasks)).copy()}
 
 
 class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
@@ -96,7 +115,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         record = self._run.start(int(self.np_random.integers(2**63)))
         self.is_open, self._ready = True, False
         self._history = History()
-        sizes = infos.sizes(self.problem, self.settings)
+        sizes = task_sizes(self.problem, self.settings)
         return self._observer.observe(record), self._info(record) | sizes
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -137,9 +156,9 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
     def render(self) -> Any:
         """The run so far: a picture (height, width, 3), or a table as text."""
         if self.render_mode == "rgb_array":
-            return picture.draw(self._history, self.problem.tasks)
+            return draw_picture(self._history, self.problem.tasks)
         if self.render_mode == "ansi":
-            return picture.table(self.episode.record, self._history, self.problem.tasks)
+            return format_table(self.episode.record, self._history, self.problem.tasks)
         return None
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -197,4 +216,4 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         self._run.close()
 
     def _info(self, record: Record) -> dict[str, Any]:
-        return infos.info(record, self.problem, self.settings, self._ready)
+        return step_info(record, self.problem, self.settings, self._ready)

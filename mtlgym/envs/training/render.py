@@ -1,21 +1,56 @@
 """A run as a picture or as a table."""
 
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from mtlgym.envs.history import History
 from mtlgym.record import Record
 
 
-def draw(history: History, tasks: tuple[str, ...]) -> NDArray[np.uint8]:
+@dataclass
+class History:
+    """One row a step.
+
+    Attributes:
+        losses: (tasks,) arrays.
+        weights: (tasks,) arrays.
+        rewards: numbers.
+    """
+
+    losses: list[NDArray[np.float64]] = field(default_factory=list)
+    weights: list[NDArray[np.float64]] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+
+    def add(self, record: Record, reward: float) -> None:
+        """Count one step."""
+        info = record.to_info()
+        self.losses.append(info["losses"])
+        self.weights.append(info["weights"])
+        self.rewards.append(reward)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All rows."""
+        return {
+            "losses": np.array(self.losses),
+            "weights": np.array(self.weights),
+            "rewards": np.array(self.rewards),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "History":
+        """The rows of a `state_dict`."""
+        return cls(list(state["losses"]), list(state["weights"]), state["rewards"].tolist())
+
+
+def draw_picture(history: History, tasks: tuple[str, ...]) -> NDArray[np.uint8]:
     """Losses, weights and reward over the steps, (480, 640, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # its import takes a while
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.4, 4.8), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     top, middle, bottom = figure.subplots(3, sharex=True)
@@ -33,8 +68,11 @@ def draw(history: History, tasks: tuple[str, ...]) -> NDArray[np.uint8]:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def table(record: Record, history: History, tasks: tuple[str, ...]) -> str:
+def format_table(record: Record, history: History, tasks: tuple[str, ...]) -> str:
     """The latest losses and weights, a row a task."""
+    from rich.console import Console
+    from rich.table import Table
+
     reward = f"{history.rewards[-1]:.4g}" if history.rewards else "-"
     title = f"step {record.step}, epoch {record.epoch}, lr {record.lr:.3g}, reward {reward}"
     rows = Table("task", "loss", "weight", title=title)

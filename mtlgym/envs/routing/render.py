@@ -3,11 +3,7 @@
 import io
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 
 def shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -15,8 +11,11 @@ def shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return counts / np.maximum(counts.sum(axis=2, keepdims=True), 1)
 
 
-def draw(counts: NDArray[np.int64], tasks: tuple[str, ...]) -> NDArray[np.uint8]:
+def draw_picture(counts: NDArray[np.int64], tasks: tuple[str, ...]) -> NDArray[np.uint8]:
     """The shares of `counts`, (tasks, depths, actions), a panel a depth, (240, 480, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # its import takes a while
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.8, 2.4), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(1, counts.shape[1], squeeze=False)[0]
@@ -28,8 +27,11 @@ def draw(counts: NDArray[np.int64], tasks: tuple[str, ...]) -> NDArray[np.uint8]
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def table(counts: NDArray[np.int64], tasks: tuple[str, ...]) -> str:
+def format_table(counts: NDArray[np.int64], tasks: tuple[str, ...]) -> str:
     """Each task's most frequent action at each depth, with its share."""
+    from rich.console import Console
+    from rich.table import Table
+
     rows = Table("task", *(f"depth {depth}" for depth in range(counts.shape[1])))
     for task, found in zip(tasks, shares(counts), strict=True):
         rows.add_row(task, *(f"{each.argmax()} ({each.max():.0%})" for each in found))

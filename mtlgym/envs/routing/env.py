@@ -7,16 +7,14 @@ import gymnasium as gym
 from gymnasium import spaces
 
 from mtlgym import checks
-from mtlgym.envs import examination
-from mtlgym.envs.course import Course
-from mtlgym.envs.examination import Examination, Policy
-from mtlgym.envs.router import Router
-from mtlgym.envs.routing_options import configure
-from mtlgym.envs.routing_vector import RoutingVectorEnv
+from mtlgym.envs.routing import evaluation
+from mtlgym.envs.routing.evaluation import Examination, Policy
+from mtlgym.envs.routing.minibatch import Course
+from mtlgym.envs.routing.options import configure
+from mtlgym.envs.routing.render import draw_picture, format_table
+from mtlgym.envs.routing.router import Router
 from mtlgym.problems.images import ImageProblem
 from mtlgym.training import checkpoint
-
-__all__ = ["RoutingEnv", "RoutingVectorEnv"]
 
 Observation = dict[str, Any]
 
@@ -128,19 +126,17 @@ class RoutingEnv(gym.Env[Observation, Any]):
             ValueError: for another split, a policy that is none, or actions that are not allowed.
             gymnasium.error.ResetNeeded: before `reset`.
         """
-        return examination.accuracies(self.problem, self.examine(split, policy))
+        return evaluation.accuracies(self.problem, self.examine(split, policy))
 
     def examine(self, split: str = "val", policy: Policy | None = None) -> Examination:
         """Every sample's route on a split, and what came of it; as `evaluate`."""
-        return examination.examine(self._course.require_network(), split, policy)
+        return evaluation.examine(self._course.require_network(), split, policy)
 
     def render(self) -> Any:
         """What the tasks chose of late: a picture (height, width, 3), or a table as text."""
         if self.render_mode is None:
             return None
-        from mtlgym.envs import routing_picture  # its libraries take a while to import
-
-        draw = routing_picture.draw if self.render_mode == "rgb_array" else routing_picture.table
+        draw = draw_picture if self.render_mode == "rgb_array" else format_table
         return draw(self._course.require_network().history.counts, self.problem.tasks)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from mtlgym.distributed.collectives import average, average_gradients
 from mtlgym.distributed.process_group import Company
+from mtlgym.envs.routing.trainer_options import Regime
 from mtlgym.problems.images import ImageProblem, Samples
 from mtlgym.randomness import MODEL, ORDER, private_randomness
 from mtlgym.training.buffers import copies, put_back, statistics
 from mtlgym.training.failure import blame, failed_losses, soundness
 from mtlgym.training.hardware import Hardware
 from mtlgym.training.optimizers import OPTIMIZERS
-from mtlgym.training.regime import Regime
 from mtlgym.training.schedulers import SCHEDULERS
 
 
