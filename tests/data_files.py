@@ -21,7 +21,6 @@ from tiny_backbones import means
 
 from mtlgym.agents import OffPolicyLog
 from mtlgym.agents.off_policy import log as logged_decisions
-from mtlgym.bench import jsonl
 from mtlgym.datasets import qm9, sources
 from mtlgym.datasets.domains import files, image_lists
 from mtlgym.datasets.domains.features import extract
@@ -33,7 +32,7 @@ from mtlgym.datasets.nyuv2 import hub as nyuv2_hub
 from mtlgym.datasets.rooms import rooms
 from mtlgym.datasets.texts import Texts
 from mtlgym.datasets.tokens import cached
-from mtlgym.training import checkpoint
+from mtlgym.io import checkpoint, jsonl
 
 LABELS = np.arange(6) % 3
 STATE: dict[Any, Any] = {"a": [1, "x", (None, 0.5)], "b": np.arange(4.0), 3: {"c": True}}

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, configuration, settings
 from hypothesis import strategies as st
 from test_ids import DOMAINS, LIGHT, ROUTING, SOURCED, TEXTS
 
-from mtlgym.training import checkpoint
+from mtlgym.io import checkpoint
 
 FACTOR = int(os.environ.get("MTLGYM_FUZZ", "1"))
 # As in `test_ids`, and smaller still where nothing is learnt.

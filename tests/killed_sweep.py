@@ -15,14 +15,13 @@ from pathlib import Path
 
 import torch
 
-from mtlgym import sealed
 from mtlgym.bench.runs import checkpoints
 from mtlgym.bench.runs.backends import signals
 from mtlgym.bench.runs.backends.backends import run_cells
 from mtlgym.bench.runs.cell import DECISIONS, LOG, RESULT, Cell
 from mtlgym.bench.runs.execution import Execution
 from mtlgym.bench.runs.factory import make
-from mtlgym.training import checkpoint
+from mtlgym.io import checked_json, checkpoint
 
 MOLECULES = {"batch_size": 1000, "epochs": 2, "dim": 4, "edge_hidden": 2}
 SAC = "igbv2:update_epoch=1,use_epoch=1,update_every=4,updates=1,batch_size=8"
@@ -52,7 +51,7 @@ def die_while_writing(name: str, count: int) -> None:
         whole(path, content)
 
     whole = checkpoint.write_atomically
-    checkpoint.write_atomically = sealed.write_atomically = write
+    checkpoint.write_atomically = checked_json.write_atomically = write
 
 
 def die_between_renamings(count: int) -> None:
@@ -117,7 +116,7 @@ def digests(out: Path) -> dict[str, str]:
     found = {}
     for cell in CELLS:
         folder = cell.folder(out)
-        result = sealed.read(folder / RESULT)
+        result = checked_json.read(folder / RESULT)
         del result["seconds"]
         state = checkpoint.load(folder / checkpoints.CHECKPOINT)
         checkpoint.save(folder / "state", {k: v for k, v in state.items() if k != "seconds"})

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mtlgym import sealed
 from mtlgym.bench.page.sections import sections
 from mtlgym.bench.runs.cell import CELLS, LOG, RESULT
 from mtlgym.bench.runs.results import Finished
+from mtlgym.io import checked_json
 
 EVIL = "<script>alert(1)</script> $\\frac$ \"'&_"
 VERSIONS = {"mtlgym": "0.1.0", "torch": "2.13.0"}
@@ -99,7 +99,7 @@ def write(out, results, rows=6):
         text = "".join(json.dumps(row) + "\n" for row in log(each, count))
         (folder / LOG).write_text(text)
         seal = hashlib.sha256(text.encode()).hexdigest()
-        sealed.write(folder / RESULT, {**each, "log_sha256": seal})
+        checked_json.write(folder / RESULT, {**each, "log_sha256": seal})
     return out
 
 

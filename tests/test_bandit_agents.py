@@ -12,7 +12,7 @@ from scipy import stats
 
 from mtlgym import agents
 from mtlgym.agents.bandits.thompson import probabilities_of_largest
-from mtlgym.training import checkpoint
+from mtlgym.io import checkpoint
 
 NAMES = sorted(agents.AGENTS.keys() - {*NOT_ARMS, *ROUTERS, "counterfactual"})
 ROWS = [None, 3]

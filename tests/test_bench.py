@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from mtlgym import agents, sealed
-from mtlgym.bench import jsonl, report
+from mtlgym import agents
+from mtlgym.bench import report
 from mtlgym.bench.runs.cell import LOG, RESULT, Cell
 from mtlgym.bench.runs.checkpoints import CHECKPOINT
 from mtlgym.bench.runs.run import run_cell
 from mtlgym.bench.summary import Interval, summarise
+from mtlgym.io import checked_json, jsonl
 
 ENV = "MTL-QM9-Mini-v0"
 TINY = {"batch_size": 500, "epochs": 8, "dim": 4, "edge_hidden": 2}
@@ -46,7 +47,7 @@ def test_every_kind_of_agent_runs_to_its_result(agent, tmp_path):
     assert result["data"] == "embedded"
     assert set(result["test"]) == set(result["units"])
     assert len(jsonl.read(tmp_path / LOG)) == 1
-    assert sealed.read(tmp_path / RESULT) == result
+    assert checked_json.read(tmp_path / RESULT) == result
     assert run_cell(cell, tmp_path) == result  # finished, so it is only read
 
 
@@ -86,7 +87,7 @@ def test_a_file_that_is_cut_short_is_named_and_made_again(name, tmp_path):
     (tmp_path / name).write_text("{")
     with pytest.warns(UserWarning, match=f"{name} is damaged"):
         assert run_cell(cell, tmp_path) == first
-    assert sealed.read(tmp_path / name)
+    assert checked_json.read(tmp_path / name)
 
 
 def test_options_that_an_agent_contradicts_are_refused(tmp_path):

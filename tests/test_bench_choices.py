@@ -11,7 +11,7 @@ import pytest
 
 from mtlgym.agents import OffPolicyLog
 from mtlgym.agents.off_policy.log import read
-from mtlgym.bench import bandit_figure, jsonl
+from mtlgym.bench import bandit_figure
 from mtlgym.bench import bandit_figure as bandit_runs
 from mtlgym.bench.bench import bench_table
 from mtlgym.bench.figures import figure, figures
@@ -22,6 +22,7 @@ from mtlgym.bench.runs.run import Run, run_cell
 from mtlgym.bench.table_files import table
 from mtlgym.bench.tables import Row, TablePreset
 from mtlgym.cli.main import main
+from mtlgym.io import jsonl
 
 BANDIT: dict[str, Any] = {"steps": 40, "arms": 3}
 TEXTS: dict[str, Any] = {

@@ -2,7 +2,6 @@
 
 import json
 
-from mtlgym import sealed
 from mtlgym.bench import report
 from mtlgym.bench.bench import bench, bench_table
 from mtlgym.bench.plan import plan
@@ -12,6 +11,7 @@ from mtlgym.bench.runs.run import run_cell
 from mtlgym.bench.summary import summarise
 from mtlgym.bench.table_files import table
 from mtlgym.cli.main import main
+from mtlgym.io import checked_json
 
 ROOMS = {"filters": [4, 4], "height": 24, "width": 32, "rooms": [8, 4, 4], "batch_size": 2}
 MOLECULES = {"dim": 4, "edge_hidden": 2, "batch_size": 8, "steps": 2}
@@ -99,7 +99,7 @@ def test_without_a_label_cells_say_nothing_of_tables(tmp_path):
     assert list(cell.to_dict()) == ["env", "agent", "seed", "options"]
     found = run_cell(cell, folder)
     assert not {"label", "stand_in_for"} & set(found)
-    assert not {"label", "stand_in_for"} & set(sealed.read(folder / SETTINGS)["settings"])
+    assert not {"label", "stand_in_for"} & set(checked_json.read(folder / SETTINGS)["settings"])
     assert Cell.of(found) == cell
     rows = summarise([found])
     assert report.markdown(rows, [found]).splitlines()[2].startswith("| agent |")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtlgym.training import checkpoint
+from mtlgym.io import checkpoint
 
 STATE = {
     "tensors": [torch.arange(3.0), torch.tensor(2, dtype=torch.int64), torch.zeros(0)],

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtlgym.bench import domain_plots, jsonl, pictures
+from mtlgym.bench import domain_plots, pictures
 from mtlgym.bench.runs.cell import LOG, Cell
+from mtlgym.io import jsonl
 
 TASKS = ["art", "clipart", "product"]
 MATRIX = np.array([[0.0, 0.2, 0.8], [0.4, 0.0, 0.6], [0.1, 0.9, 0.0]])

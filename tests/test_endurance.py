@@ -91,7 +91,7 @@ def test_hundreds_of_steps_of_trainings_leave_nothing_behind(options):
 
 
 def test_trainings_that_are_saved_and_loaded_leave_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr("mtlgym.files.os.fsync", lambda file: None)
+    monkeypatch.setattr("mtlgym.io.atomic.os.fsync", lambda file: None)
     env = toy.make(steps=25, render_mode="ansi")
     env.reset(seed=0)
     env.save(tmp_path / "saved")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ VECTORS = ["MTL-Bandit-v0", ROUTING[0]]
 @pytest.fixture(autouse=True)
 def unsynced(monkeypatch):
     """Fingerprints need not survive a loss of power, and there are thousands."""
-    monkeypatch.setattr("mtlgym.files.os.fsync", lambda file: None)
+    monkeypatch.setattr("mtlgym.io.atomic.os.fsync", lambda file: None)
 
 
 class Twins:

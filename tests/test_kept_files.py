@@ -10,10 +10,11 @@ import pytest
 from gymnasium import spaces
 from test_checkpoint import same
 
-from mtlgym import agents, nested, sealed
+from mtlgym import agents
 from mtlgym.agents.saving import kept
 from mtlgym.agents.saving import spaces as plain_spaces
-from mtlgym.training import checkpoint
+from mtlgym.io import checked_json, checkpoint
+from mtlgym.io import state as nested
 
 SPACES = [
     spaces.Box(0, np.inf, (3,), np.float32),
@@ -45,7 +46,7 @@ def forge(folder, change):
     """Let the JSON say something else, with the SHA-256 of that."""
     content = json.loads((folder / kept.JSON).read_text())
     change(content)
-    (folder / kept.JSON).write_bytes(sealed.text(content))
+    (folder / kept.JSON).write_bytes(checked_json.text(content))
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
@@ -147,7 +148,7 @@ def test_json_that_is_nested_too_deeply_is_refused(folder, place):
     path = folder / kept.JSON
     content = json.loads(path.read_text()) | {place: "here"}
     for deep in ("[" * 300 + "]" * 300, "[" * 10**5 + "]" * 10**5):
-        path.write_bytes(sealed.text(content).replace(b'"here"', deep.encode()))
+        path.write_bytes(checked_json.text(content).replace(b'"here"', deep.encode()))
         with pytest.raises(ValueError, match=str(path)):
             agents.load(folder)
 

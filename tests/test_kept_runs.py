@@ -9,14 +9,13 @@ from stable_baselines3.common.monitor import load_results
 from stable_baselines3.common.results_plotter import ts2xy
 
 from mtlgym import agents
-from mtlgym.bench import jsonl
 from mtlgym.bench.runs.cell import AGENT, LOG, Cell
 from mtlgym.bench.runs.checkpoints import CHECKPOINT
 from mtlgym.bench.runs.loggers import Loggers, flat
 from mtlgym.bench.runs.logs import MONITOR
 from mtlgym.bench.runs.run import run_cell
 from mtlgym.cli.main import main
-from mtlgym.training import checkpoint
+from mtlgym.io import checkpoint, jsonl
 
 QM9, BANDIT = "MTL-QM9-Mini-v0", "MTL-Bandit-v0"
 SAC = "igbv2:update_epoch=1,use_epoch=1,update_every=2,updates=1,batch_size=4"

@@ -19,10 +19,9 @@ from tiny_backbones import save_vit
 from toy import toy
 
 import mtlgym  # noqa: F401, registers the ids
-from mtlgym import agents, sealed
+from mtlgym import agents
 from mtlgym.agents.off_policy import log
 from mtlgym.agents.saving import kept
-from mtlgym.bench import jsonl
 from mtlgym.datasets import tokens
 from mtlgym.datasets.domains import files as domain_files
 from mtlgym.datasets.formats import idx, image_cache
@@ -31,11 +30,11 @@ from mtlgym.datasets.images import cifar100_files
 from mtlgym.datasets.nyuv2 import files as nyuv2_files
 from mtlgym.envs.bandit.env import BanditEnv
 from mtlgym.envs.training.env import TrainingEnv
+from mtlgym.io import checked_json, checkpoint, jsonl
 from mtlgym.models.backbones import WEIGHTS, efficientnet_lite0
 from mtlgym.models.exported import from_export
 from mtlgym.models.pretrained import pretrained
 from mtlgym.models.vision import from_transformers
-from mtlgym.training import checkpoint
 
 
 class Bomb:
@@ -87,7 +86,7 @@ def forged(folder, mark):
     )
     content, raw = json.loads((folder / kept.JSON).read_text()), tensors(mark)
     content["tensors_sha256"] = hashlib.sha256(raw).hexdigest()
-    put(folder / kept.JSON, sealed.text(content))
+    put(folder / kept.JSON, checked_json.text(content))
     return put(folder / kept._name(content), raw)
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from toy_routes import Routes, run, vector
 
 from mtlgym.agents import REINFORCE, ActorCritic, QLearning, make
-from mtlgym.training import checkpoint
+from mtlgym.io import checkpoint
 
 
 @NAMES

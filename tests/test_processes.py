@@ -12,11 +12,11 @@ import pytest
 from filelock import FileLock
 from sweep_worker import CELLS
 
-from mtlgym import sealed
-from mtlgym.bench import locks
 from mtlgym.bench.runs.backends import processes, signals
-from mtlgym.bench.runs.cell import LOCK, RESULT, SETTINGS, Cell
+from mtlgym.bench.runs.cell import RESULT, SETTINGS, Cell
 from mtlgym.bench.runs.run import run_cell
+from mtlgym.io import checked_json, lock
+from mtlgym.io.lock import LOCK
 
 SCRIPT = Path(__file__).with_name("sweep_worker.py")
 BANDIT = Cell("MTL-Bandit-v0", "uniform", 0, {"steps": 5})
@@ -30,7 +30,7 @@ def played(what, out):
 
 
 def results(out):
-    found = [sealed.read(cell.folder(out) / RESULT) for cell in CELLS]
+    found = [checked_json.read(cell.folder(out) / RESULT) for cell in CELLS]
     return [{**each, "seconds": 0} for each in found]
 
 
@@ -90,7 +90,7 @@ def test_a_cell_that_kills_its_workers_fails_alone(monkeypatch, tmp_path):
 
 
 def test_a_folder_in_use_is_waited_for_with_a_warning(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "PATIENCE", 0.01)
+    monkeypatch.setattr(lock, "PATIENCE", 0.01)
     other = FileLock(tmp_path / LOCK)
     with other, pytest.warns(UserWarning, match="is in use by another process"):
         monkeypatch.setattr(signals, "asked", lambda: signal.SIGTERM)
@@ -112,8 +112,8 @@ def test_a_second_ctrl_c_does_not_wait_for_a_checkpoint():
 def test_a_run_begun_by_other_versions_goes_on_with_a_warning(tmp_path):
     run_cell(BANDIT, tmp_path)
     (tmp_path / RESULT).unlink()
-    said = sealed.read(tmp_path / SETTINGS)
+    said = checked_json.read(tmp_path / SETTINGS)
     said["versions"]["torch"] = "1.0"
-    sealed.write(tmp_path / SETTINGS, said)
+    checked_json.write(tmp_path / SETTINGS, said)
     with pytest.warns(UserWarning, match=r"was begun by other versions: torch 1\.0"):
         run_cell(BANDIT, tmp_path)

@@ -9,7 +9,7 @@ from toy_routes import Routes, run, seen, vector
 
 from mtlgym import agents
 from mtlgym.agents import WPL, QLearning
-from mtlgym.training import checkpoint
+from mtlgym.io import checkpoint
 
 ROUTE = Routes(tasks=3, depths=2, blocks=4).observation_space
 FOUR = spaces.Discrete(4)

@@ -12,7 +12,7 @@ import toy_images
 from gymnasium.vector import AutoresetMode
 
 from mtlgym import agents
-from mtlgym.bench import jsonl, routing_plots
+from mtlgym.bench import routing_plots
 from mtlgym.bench.bench import bench_table
 from mtlgym.bench.plan import plan
 from mtlgym.bench.runs.cell import LOG, RESULT, Cell
@@ -21,7 +21,7 @@ from mtlgym.bench.runs.factory import ROUTERS, make
 from mtlgym.bench.runs.run import run_cell
 from mtlgym.bench.table_files import table, tables
 from mtlgym.cli.main import main
-from mtlgym.training import checkpoint
+from mtlgym.io import checkpoint, jsonl
 
 ENV = "MTL-Emoji-Routing-v0"
 TASKS, DEPTH, UPDATES = 4, 3, 12

@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 from killed_sweep import EVERY
 
-from mtlgym import sealed
-from mtlgym.bench import jsonl
 from mtlgym.bench.runs import checkpoints
 from mtlgym.bench.runs.cell import DECISIONS, LOG, RESULT, SETTINGS, Cell
 from mtlgym.bench.runs.checkpoints import CHECKPOINT, PREVIOUS
 from mtlgym.bench.runs.results import read_finished
 from mtlgym.bench.runs.run import run_cell
-from mtlgym.training import checkpoint
+from mtlgym.io import checked_json, checkpoint, jsonl
 
 SCRIPT = Path(__file__).with_name("killed_sweep.py")
 BANDIT = Cell("MTL-Bandit-v0", "exp3s", 0, {"steps": 30})
@@ -90,7 +88,7 @@ def test_a_damaged_file_is_named_and_the_run_ends_the_same(name, harm, finished,
         with warned(name, spare=name == PREVIOUS):
             again = run_cell(BANDIT, folder, checkpoint_every=10)
         assert {**again, "seconds": 0} == {**result, "seconds": 0}
-        assert sealed.read(folder / SETTINGS)
+        assert checked_json.read(folder / SETTINGS)
 
 
 def warned(name, spare):

@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from mtlgym import sealed
 from mtlgym.bench import sweep
 from mtlgym.bench.runs.backends.backends import run_cells
 from mtlgym.bench.runs.cell import RESULT, SETTINGS, Cell
@@ -12,6 +11,7 @@ from mtlgym.bench.runs.execution import PLAIN, Execution, FailedRunsError
 from mtlgym.bench.runs.results import read_finished
 from mtlgym.bench.runs.run import run_cell
 from mtlgym.cli.main import main
+from mtlgym.io import checked_json
 
 QM9, BANDIT = "MTL-QM9-Mini-v0", "MTL-Bandit-v0"
 TINY = {"batch_size": 1000, "epochs": 1, "dim": 4, "edge_hidden": 2}
@@ -94,15 +94,15 @@ def test_a_cell_s_folder_is_named_by_its_settings_and_holds_them(tmp_path):
     cell = Cell(QM9, "equal", 0, TINY)
     folder = cell.folder(tmp_path)
     run_cell(cell, folder)
-    assert folder.name == sealed.digest(cell.describe())[:16]
+    assert folder.name == checked_json.digest(cell.describe())[:16]
     assert Cell(QM9, "equal", 0, {**TINY, "lr": 1e-4}).folder(tmp_path) != folder
     assert Cell(QM9, "equal", 0, dict(reversed(TINY.items()))).folder(tmp_path) == folder
-    said = sealed.read(folder / SETTINGS)
+    said = checked_json.read(folder / SETTINGS)
     assert said["settings"]["options"]["batch_size"] == 1000
     assert said["versions"]["torch"]
     assert said["data"] == {
         "kind": "embedded",
-        "sha256": sealed.read(folder / RESULT)["data_sha256"],
+        "sha256": checked_json.read(folder / RESULT)["data_sha256"],
     }
 
 
@@ -110,8 +110,8 @@ def test_a_run_on_other_data_is_refused_by_name(tmp_path):
     cell = Cell(BANDIT, "uniform", 0, {"steps": 5})
     run_cell(cell, tmp_path)
     (tmp_path / RESULT).unlink()
-    said = sealed.read(tmp_path / SETTINGS)
-    sealed.write(tmp_path / SETTINGS, {**said, "data": {"kind": "real", "sha256": "0"}})
+    said = checked_json.read(tmp_path / SETTINGS)
+    checked_json.write(tmp_path / SETTINGS, {**said, "data": {"kind": "real", "sha256": "0"}})
     with pytest.raises(ValueError, match="holds a run on other data"):
         run_cell(cell, tmp_path)
 
@@ -160,7 +160,7 @@ def test_a_result_of_another_layout_is_left_out_by_name(tmp_path):
     path = cell.folder(tmp_path) / RESULT
     wrong: dict = {"seconds": None, "options": [], "seed": "0", "versions": 3}
     for key, value in wrong.items():
-        sealed.write(path, {**result, key: value})
+        checked_json.write(path, {**result, key: value})
         with pytest.warns(UserWarning, match=f"{RESULT} is of another layout: its '{key}'"):
             assert read_finished(tmp_path) == []
 
@@ -169,10 +169,10 @@ def test_runs_of_another_version_are_told_apart_and_not_pooled(tmp_path, capsys)
     arguments = ["bench", "--env", BANDIT, "--agents", "uniform", "--out", str(tmp_path)]
     assert main([*arguments, "--set", "steps=5"]) == 0
     path = Cell(BANDIT, "uniform", 0, {"steps": 5}).folder(tmp_path) / RESULT
-    result = sealed.read(path)
+    result = checked_json.read(path)
     other = path.parents[1] / "other" / RESULT
     other.parent.mkdir()
-    sealed.write(other, {**result, "versions": {**result["versions"], "mtlgym": "0.0.9"}})
+    checked_json.write(other, {**result, "versions": {**result["versions"], "mtlgym": "0.0.9"}})
     assert main([*arguments, "--set", "steps=5"]) == 0
     table = (tmp_path / BANDIT / "table.csv").read_text().splitlines()
     assert len(table) == 2

@@ -6,7 +6,7 @@ import math
 import optuna
 import pytest
 
-from mtlgym import agents, sealed
+from mtlgym import agents
 from mtlgym.agents import AGENTS
 from mtlgym.balancing.gradients import GRADIENT_METHODS
 from mtlgym.balancing.losses import LOSS_METHODS
@@ -16,6 +16,7 @@ from mtlgym.bench.runs.cell import RESULT, Cell
 from mtlgym.bench.runs.results import read_finished
 from mtlgym.bench.search_spaces import SETTINGS, Range, Space
 from mtlgym.cli.main import main
+from mtlgym.io import checked_json
 
 QM9, BANDIT = "MTL-QM9-Mini-v0", "MTL-Bandit-v0"
 TINY = {"batch_size": 1000, "epochs": 1, "dim": 4, "edge_hidden": 2}
@@ -60,7 +61,7 @@ def test_the_first_trial_is_the_published_settings_and_the_best_by_validation_is
         "igbv2.gamma": 0.99,
     }
     path = tune(QM9, ["equal", "fixed"], 3, (5,), tmp_path, TINY)
-    found = sealed.read(path)
+    found = checked_json.read(path)
     assert {spec: len(each["tried"]) for spec, each in found["methods"].items()} == {
         "equal": 3,
         "fixed": 3,
@@ -69,7 +70,7 @@ def test_the_first_trial_is_the_published_settings_and_the_best_by_validation_is
         scores = [trial["score"] for trial in each["tried"]]
         assert each["score"] == min(scores)
         assert len(set(scores)) > 1
-    trials = [sealed.read(p) for p in tmp_path.glob(f"tuning/{QM9}/cells/*/{RESULT}")]
+    trials = [checked_json.read(p) for p in tmp_path.glob(f"tuning/{QM9}/cells/*/{RESULT}")]
     assert trials
     assert all("test" not in each and each["val"] for each in trials)  # the test split is not read
     assert read_finished(tmp_path) == []
@@ -93,7 +94,7 @@ def test_a_search_that_is_cut_short_goes_on_to_the_same_choice(tmp_path, monkeyp
         tune(BANDIT, ["exp3s", "ucb1"], 6, (5, 6), tmp_path / "b", options)
     monkeypatch.undo()
     again = tune(BANDIT, ["exp3s", "ucb1"], 6, (5, 6), tmp_path / "b", options)
-    assert sealed.read(again) == sealed.read(whole)
+    assert checked_json.read(again) == checked_json.read(whole)
     assert ran == [8, 4, 8]
 
 
@@ -137,7 +138,7 @@ def test_the_least_weight_decay_is_none():
 def test_another_search_does_not_replace_what_was_chosen(tmp_path):
     tune(BANDIT, ["exp3s"], 2, (5,), tmp_path, {"steps": 10})
     path = tune(BANDIT, ["ucb1"], 2, (5,), tmp_path, {"steps": 10})
-    assert set(sealed.read(path)["methods"]) == {"exp3s", "ucb1"}
+    assert set(checked_json.read(path)["methods"]) == {"exp3s", "ucb1"}
     with pytest.raises(ValueError, match="trials: 2 there, 3 here"):
         tune(BANDIT, ["exp3s"], 3, (5,), tmp_path, {"steps": 10})
 
@@ -168,6 +169,6 @@ def test_a_search_that_breaks_down_throughout_is_an_error(tmp_path):
 
 
 def test_a_file_of_another_kind_is_no_file_of_a_search(tmp_path):
-    sealed.write(tmp_path / "other.json", {"env": BANDIT, "methods": {}})
+    checked_json.write(tmp_path / "other.json", {"env": BANDIT, "methods": {}})
     with pytest.raises(ValueError, match=r"other\.json is no file of `mtlgym tune`"):
         tuned.cells(tmp_path / "other.json", BANDIT, (), (0,))

@@ -46,7 +46,7 @@ from text_mix import recipe as text_recipe
 from mtlgym.datasets import qm9_raw, sources
 from mtlgym.datasets.formats.arrays import verify, write_arrays
 from mtlgym.datasets.images.emoji import ARTISTS
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 
 
 @dataclass(frozen=True)

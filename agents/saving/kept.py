@@ -17,12 +17,14 @@ from typing import Any
 
 import safetensors.torch
 
-from mtlgym import __version__, nested, sealed
+from mtlgym import __version__
 from mtlgym.agents import AGENTS, Agent
 from mtlgym.agents import spec as specs
 from mtlgym.agents.saving import spaces
 from mtlgym.agents.saving.environment import origin
-from mtlgym.files import write_atomically
+from mtlgym.io import checked_json
+from mtlgym.io import state as nested
+from mtlgym.io.atomic import write_atomically
 
 FORMAT, VERSION = "mtlgym agent", 1
 JSON = "agent.json"
@@ -122,7 +124,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: if it is damaged, or of another version of the format; names it.
     """
     file = Path(path) / JSON
-    content = sealed.read(file)
+    content = checked_json.read(file)
     if content.get("format") != FORMAT:
         raise ValueError(f"{file} is not of a kept agent")
     if content.get("version") != VERSION:
@@ -140,7 +142,7 @@ def _name(content: Mapping[str, Any]) -> str:
 
 def _write(folder: Path, content: dict[str, Any], payload: bytes) -> None:
     """Write the tensors, then the JSON that names them; then remove what was before."""
-    text = sealed.text(content)
+    text = checked_json.text(content)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / _name(content), payload)
     write_atomically(folder / JSON, text)

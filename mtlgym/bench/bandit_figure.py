@@ -14,14 +14,15 @@ from gymnasium.vector import AutoresetMode
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mtlgym import __version__, agents, sealed
+from mtlgym import __version__, agents
 from mtlgym.agents import Agent
 from mtlgym.bench import plots
 from mtlgym.bench.figures import FigurePreset
 from mtlgym.bench.runs.cell import SETTINGS
 from mtlgym.bench.runs.options import for_agent
 from mtlgym.bench.tables import Row
-from mtlgym.files import write_atomically
+from mtlgym.io import checked_json
+from mtlgym.io.atomic import write_atomically
 
 FIRST = 1000  # seed of the first oracle; no agent's settings were chosen on these
 POINTS = 200  # at which the scores of an episode are kept
@@ -246,7 +247,7 @@ def check_folder(wanted: Mapping[str, Any], folder: Path) -> None:
         ValueError: if it holds others; says which.
     """
     path = folder / SETTINGS
-    found = sealed.read(path) if path.exists() else wanted
+    found = checked_json.read(path) if path.exists() else wanted
     differing = sorted(key for key in wanted if found.get(key) != wanted[key])
     if differing:
         what = f"{folder} holds another run (of other {', '.join(differing)})"
@@ -262,7 +263,7 @@ def write(
 ) -> None:
     """Write settings, results, tables and plots."""
     folder.mkdir(parents=True, exist_ok=True)
-    sealed.write(folder / SETTINGS, known)
+    checked_json.write(folder / SETTINGS, known)
     rows = "".join(json.dumps(row) + "\n" for row in results(figure, courses, known["seeds"]))
     write_atomically(folder / "results.jsonl", rows.encode())
     write_atomically(folder / "table.md", markdown(figure, courses).encode())

@@ -16,7 +16,7 @@ from mtlgym.bench.runs.results import read_results
 from mtlgym.bench.summary import summarise
 from mtlgym.bench.tables import TablePreset
 from mtlgym.bench.tuning import cells as tuned_cells
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 
 RESULTS = "results.jsonl"
 

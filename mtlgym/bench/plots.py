@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from mtlgym.bench.jsonl import read
 from mtlgym.bench.runs.cell import LOG, Cell
 from mtlgym.bench.summary import Row
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
+from mtlgym.io.jsonl import read
 
 # Okabe and Ito's palette, told apart with any colour vision, then the same with other lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mtlgym import agents
-from mtlgym.bench.runs.cell import folder_name
+from mtlgym.io.names import folder_name
 from mtlgym.presets import preset
 
 # Options that are no part of a protocol.

@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from mtlgym import __version__, checks, sealed
-from mtlgym.bench.locks import held
+from mtlgym import __version__, checks
 from mtlgym.bench.runs.adapters import BanditSubject, subject
+from mtlgym.bench.runs.backends import signals
 from mtlgym.bench.runs.backends.backends import run_cells
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.execution import PLAIN, Execution
 from mtlgym.bench.runs.factory import make
 from mtlgym.bench.search_spaces import DECAY, FIXED, LEAST_DECAY, SPAN, Range, Space
+from mtlgym.io import checked_json
+from mtlgym.io.lock import held
 from mtlgym.lookup import lookup
 
 
@@ -36,7 +38,7 @@ def cells(path: Path, env: str, specs: Sequence[str], seeds: Sequence[int]) -> l
         ValueError: for a damaged file, one of another environment, or a spec that was not tuned.
         OSError: if it cannot be read.
     """
-    found = sealed.read(path)
+    found = checked_json.read(path)
     if found.get("env") != env:
         raise ValueError(f"{path} is of {found.get('env')!r}, not of {env!r}")
     methods = found.get("methods")
@@ -119,15 +121,15 @@ def tune(
     spaces = {spec: _space(search, spec) for spec in dict.fromkeys(specs)}
     for spec, space in spaces.items():
         found = _search(optuna, search, space, out / TRIALS, how)
-        with held(path.parent):  # others may have chosen in the meantime
-            sealed.write(path, {**known, "methods": {**_known(path, known), spec: found}})
+        with held(path.parent, signals.obey):  # others may have chosen in the meantime
+            checked_json.write(path, {**known, "methods": {**_known(path, known), spec: found}})
         on_tuned(spec, found)
     return path
 
 
 def _known(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """What this search has chosen before."""
-    found = sealed.read(path) if path.exists() else {**wanted, "methods": {}}
+    found = checked_json.read(path) if path.exists() else {**wanted, "methods": {}}
     methods = found.pop("methods")
     differing = sorted(key for key in wanted if found.get(key) != wanted[key])
     if differing:

@@ -16,7 +16,7 @@ from mtlgym.bench.runs.execution import PLAIN, Execution, Flat
 from mtlgym.bench.runs.options import Options, parse_options
 from mtlgym.bench.table_files import table, tables
 from mtlgym.bench.tables import TablePreset
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 from mtlgym.lookup import lookup
 
 AGENTS = ("equal", "rlw", "uw", "igbv1", "igbv2")

@@ -12,7 +12,7 @@ import numpy as np
 from mtlgym.datasets import sources
 from mtlgym.datasets.formats.arrays import kept_digest, read_arrays, write_arrays
 from mtlgym.datasets.molecules import MoleculeBatch, Molecules, starts
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 
 __all__ = ["FULL", "TASKS", "UNITS", "MoleculeBatch", "Molecules", "load", "split", "unpack"]
 

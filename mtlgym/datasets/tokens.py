@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mtlgym.datasets.formats.arrays import sha256
 from mtlgym.datasets.texts import Texts
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 
 ARRAYS = ("ids", "types", "starts", "labels")
 MANIFEST = "manifest.json"  # written last, with the SHA-256 of every array

@@ -17,7 +17,7 @@ from mtlgym.bench.page.render import render
 from mtlgym.bench.page.scores import blocks
 from mtlgym.bench.page.sections import Section, sections
 from mtlgym.bench.runs.results import read_finished
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 
 INDEX = "index.html"
 

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mtlgym import __version__, sealed
+from mtlgym import __version__
 from mtlgym.bench.runs.versions import versions
+from mtlgym.io import checked_json
 from mtlgym.presets import preset
 
-AGENT, DECISIONS, LOCK, LOG, RESULT, SETTINGS = (
+AGENT, DECISIONS, LOG, RESULT, SETTINGS = (
     "agent",
     "decisions.log",
-    "lock",
     "progress.jsonl",
     "result.json",
     "settings.json",
@@ -77,7 +77,7 @@ class Cell:
 
     def folder(self, out: Path) -> Path:
         """Where the cell's files are in a folder of many cells: named by all that decides it."""
-        return out / self.env / CELLS / sealed.digest(self.describe())[:DIGITS]
+        return out / self.env / CELLS / checked_json.digest(self.describe())[:DIGITS]
 
     def to_dict(self) -> dict[str, Any]:
         """Its first four fields, and the others where they are not empty or the default."""
@@ -92,11 +92,6 @@ class Cell:
         if self.policy:  # wherever it lies
             whole["policy"] = self.policy["sha256"]
         return json.loads(json.dumps(whole))
-
-
-def folder_name(text: str) -> str:
-    """The text with a dash for each character that may mean something in a path."""
-    return "".join(c if c.isalnum() or c in "-_.=" else "-" for c in text)
 
 
 def open_folder(cell: Cell, folder: Path, data: Mapping[str, str]) -> None:
@@ -115,7 +110,7 @@ def open_folder(cell: Cell, folder: Path, data: Mapping[str, str]) -> None:
     found = _settings_of(cell, folder)
     if found is None:
         content = {"settings": cell.describe(), "versions": versions(), "data": dict(data)}
-        sealed.write(folder / SETTINGS, content)
+        checked_json.write(folder / SETTINGS, content)
     elif found["data"] != dict(data):
         raise ValueError(
             f"{folder} holds a run on other data: {found['data']} there, {dict(data)} here; "
@@ -138,7 +133,7 @@ def read_result(cell: Cell, folder: Path) -> dict[str, Any] | None:
     if _settings_of(cell, folder) is None or not (folder / RESULT).exists():
         return None
     try:
-        return sealed.read(folder / RESULT)
+        return checked_json.read(folder / RESULT)
     except ValueError as error:
         warnings.warn(f"{error}; it is made again", UserWarning, stacklevel=2)
         return None
@@ -150,7 +145,7 @@ def _settings_of(cell: Cell, folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content = sealed.read(path)
+        content = checked_json.read(path)
     except ValueError as error:
         warnings.warn(f"{error}; it is made again", UserWarning, stacklevel=2)
         return None

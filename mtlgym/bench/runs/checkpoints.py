@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mtlgym.training import checkpoint
+from mtlgym.io import checkpoint
 
 CHECKPOINT, PREVIOUS, NEXT = (
     "checkpoint.mtlgym",

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mtlgym import agents, sealed
-from mtlgym.bench.locks import held
+from mtlgym import agents
 from mtlgym.bench.runs import checkpoints
+from mtlgym.bench.runs.backends import signals
 from mtlgym.bench.runs.cell import AGENT, RESULT, Cell
 from mtlgym.bench.runs.factory import make
-from mtlgym.training import checkpoint
+from mtlgym.io import checked_json, checkpoint
+from mtlgym.io.lock import held
 
 
 def keep(cell: Cell, folder: Path) -> Path:
@@ -21,7 +22,7 @@ def keep(cell: Cell, folder: Path) -> Path:
         ValueError: if the last checkpoint is not there or not whole.
     """
     path = folder / AGENT
-    with held(folder):
+    with held(folder, signals.obey):
         if _is_kept(path):
             return path
         alone = {key: value for key, value in cell.options.items() if key != "distributed"}
@@ -49,7 +50,7 @@ def _last(cell: Cell, folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"the run is finished, but {path} is gone, which the agent was in")
     state = checkpoint.load(path)
-    steps = sealed.read(folder / RESULT)["steps"]
+    steps = checked_json.read(folder / RESULT)["steps"]
     if state["cell"] != cell.describe() or state["step"] != steps:
         raise ValueError(f"{path} is not of the end of this run")
     return state["agent"]

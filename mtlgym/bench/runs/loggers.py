@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from mtlgym import sealed
 from mtlgym.bench.runs.cell import DIGITS, Cell
 from mtlgym.bench.runs.run import Run
+from mtlgym.io import checked_json
 from mtlgym.lookup import lookup
 
 
@@ -60,7 +60,7 @@ class WandB:
             project="mtlgym",
             name=f"{cell.name}, seed {cell.seed}",
             group=cell.env,
-            id=sealed.digest(described)[:DIGITS],
+            id=checked_json.digest(described)[:DIGITS],
             config=described,
             dir=str(folder),
             mode="offline",

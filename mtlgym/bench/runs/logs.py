@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.bench.jsonl import Log
 from mtlgym.bench.runs.cell import LOG, Cell
 from mtlgym.bench.runs.checkpoints import DamagedError
 from mtlgym.bench.runs.decisions import DecisionLog
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
+from mtlgym.io.jsonl import Log
 
 
 @dataclass

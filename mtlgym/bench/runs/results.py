@@ -8,9 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mtlgym import __version__, sealed
-from mtlgym.bench import jsonl
+from mtlgym import __version__
 from mtlgym.bench.runs.cell import CELLS, LOG, RESULT, Cell
+from mtlgym.io import checked_json, jsonl
 
 LAYOUT: Mapping[str, Any] = {  # what every result has
     "env": str,
@@ -87,7 +87,7 @@ def in_cells(folder: Path) -> Iterator[Finished]:
     """The finished runs among the cells of a folder; damaged ones are named in a warning."""
     for path in sorted(folder.glob(f"*/{RESULT}")):
         try:
-            result = sealed.read(path)
+            result = checked_json.read(path)
             _check(path, result)
         except ValueError as error:
             warnings.warn(f"{error}; it is left out", UserWarning, stacklevel=2)

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlgym import checks, sealed
-from mtlgym.bench.locks import held
+from mtlgym import checks
 from mtlgym.bench.runs import checkpoints
 from mtlgym.bench.runs.adapters import subject
 from mtlgym.bench.runs.backends import signals
@@ -20,6 +19,8 @@ from mtlgym.bench.runs.execution import CHECKPOINT_EVERY
 from mtlgym.bench.runs.factory import make
 from mtlgym.bench.runs.logs import Means, Traces
 from mtlgym.bench.runs.versions import versions
+from mtlgym.io import checked_json
+from mtlgym.io.lock import held
 
 SHOWN = ("epoch", "lr", "mean_score")  # beside the progress bar
 
@@ -91,7 +92,7 @@ class Run:
             self._play(on_step, on_row)
             self._save()
             result = self._result()
-            sealed.write(self.folder / RESULT, result)
+            checked_json.write(self.folder / RESULT, result)
             if getattr(self._agent, "practice", 0):
                 text = f"{self.cell.name} did not make all its improvements: a task was never tried"
                 warnings.warn(text, UserWarning, stacklevel=2)
@@ -217,6 +218,6 @@ def run_cell(
     found = read_result(cell, folder)
     if found:
         return found
-    with held(folder):
+    with held(folder, signals.obey):
         found = read_result(cell, folder)
         return found or Run(cell, folder, checkpoint_every).finish(on_step, on_row)

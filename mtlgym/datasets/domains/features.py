@@ -18,7 +18,7 @@ from mtlgym.datasets.domains.image_lists import Images
 from mtlgym.datasets.domains.paths import CACHES
 from mtlgym.datasets.formats.arrays import kept_digest, read_arrays, write_arrays
 from mtlgym.datasets.formats.image_cache import decode, listing
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 from mtlgym.models.backbone import Backbone
 
 ORIGIN = "backbone.json"  # beside the features: which network they are of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 
 # What NumPy's and our own readers make of damaged files.
 DAMAGE = (

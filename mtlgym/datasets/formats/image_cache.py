@@ -11,7 +11,7 @@ from PIL import Image
 
 from mtlgym.datasets.formats.arrays import kept_digest, sha256
 from mtlgym.datasets.formats.arrays import verify as compare
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 
 FORMATS = ("JPEG", "PNG")  # the decoders that a file can reach
 SUFFIXES = (".jpg", ".jpeg", ".png")  # in small letters

@@ -112,7 +112,7 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
         Raises:
             OSError: if the file cannot be written; an older one at that path is untouched.
         """
-        from mtlgym.training import checkpoint  # imports torch
+        from mtlgym.io import checkpoint  # imports torch
 
         checkpoint.save(path, self.state_dict())
 
@@ -126,7 +126,7 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
             ValueError: if the file is damaged, or of another version or of a bandit of other
                 options; names them. Nothing has changed then.
         """
-        from mtlgym.training import checkpoint
+        from mtlgym.io import checkpoint
 
         return self.load_state_dict(checkpoint.load(path))
 

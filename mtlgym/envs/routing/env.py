@@ -13,8 +13,8 @@ from mtlgym.envs.routing.minibatch import Course
 from mtlgym.envs.routing.options import configure
 from mtlgym.envs.routing.render import draw_picture, format_table
 from mtlgym.envs.routing.router import Router
+from mtlgym.io import checkpoint
 from mtlgym.problems.images import ImageProblem
-from mtlgym.training import checkpoint
 
 Observation = dict[str, Any]
 

@@ -17,8 +17,8 @@ from mtlgym.envs.routing.evaluation import Examination, Policy
 from mtlgym.envs.routing.minibatch import make_course
 from mtlgym.envs.routing.options import configure
 from mtlgym.envs.routing.router import Router
+from mtlgym.io import checkpoint
 from mtlgym.problems.images import ImageProblem
-from mtlgym.training import checkpoint
 
 Observation = dict[str, NDArray[Any]]
 Step = tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]

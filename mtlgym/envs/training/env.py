@@ -15,10 +15,10 @@ from mtlgym.envs.training.observations import Observer
 from mtlgym.envs.training.options import Settings, configure
 from mtlgym.envs.training.render import History, draw_picture, format_table
 from mtlgym.envs.training.rewards import improvement
+from mtlgym.io import checkpoint
 from mtlgym.metrics import Baseline
 from mtlgym.problems.problem import Problem
 from mtlgym.record import Record
-from mtlgym.training import checkpoint
 from mtlgym.training.validation import measure
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtlgym.files import write_atomically
+from mtlgym.io.atomic import write_atomically
 
 SEAL = "sha256"
 

@@ -69,9 +69,12 @@ def read_tensors(content: bytes, source: str) -> Tensors:
         ValueError: for what is no such file; names it.
     """
     try:
-        return safetensors.torch.load(content)
+        loaded = safetensors.torch.load(content)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{source} is damaged: no safetensors file ({error})") from error
+    # Views of the file may begin anywhere, and CPU kernels round by their operands' alignment:
+    # what is loaded lies in memory as what was saved did.
+    return {name: tensor.clone() for name, tensor in loaded.items()}
 
 
 def _encode(value: Any, tensors: Tensors, depth: int) -> Any:

@@ -1,28 +1,27 @@
-"""One process at a time in a cell's folder."""
+"""One process at a time in a folder."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mtlgym.bench.runs.backends import signals
-from mtlgym.bench.runs.cell import LOCK
-
+LOCK = "lock"  # the file's name
 DRAFTS = ".*.part"  # of `write_atomically`
-PATIENCE = 1.0  # seconds between two looks at whether somebody asked to stop
+PATIENCE = 1.0  # seconds between two calls of `on_wait`
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold the folder, which is made if need be; wait, with a warning, while another process does.
+def held(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the folder's lock; wait for it, with a warning, while another process holds it.
 
-    What a process that was killed left half written is removed. The system lets go of the folder
-    when a process ends, however that ended.
+    The folder is created if it is missing. Drafts of `write_atomically` that a killed process left
+    are removed. The operating system releases the lock when a process ends, however it ended.
 
-    Raises:
-        InterruptedRunError: if a signal asks to stop while waiting.
+    Args:
+        folder: the folder.
+        on_wait: called once a second while waiting; what it raises ends the wait.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
@@ -36,7 +35,7 @@ def held(folder: Path) -> Iterator[None]:
                 text = f"{folder} is in use by another process, which is waited for"
                 warnings.warn(text, UserWarning, stacklevel=3)
             told = True
-            signals.obey()
+            on_wait()
     try:
         for draft in folder.glob(DRAFTS):
             draft.unlink(missing_ok=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 import safetensors.torch
 
-from mtlgym import nested
-from mtlgym.files import write_atomically
+from mtlgym.io import state as nested
+from mtlgym.io.atomic import write_atomically
 
 MAGIC = b"mtlgym checkpoint 1\n"
 HEADER = len(MAGIC) + 64 + 1  # bytes before the payload: format, hexadecimal digest, newline

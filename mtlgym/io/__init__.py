@@ -1,0 +1,1 @@
+"""Files: atomic writes, checksummed JSON, JSON lines, checkpoints, locks."""
