@@ -25,7 +25,7 @@ import torch
 import tyro
 
 import mtlgym  # noqa: F401  # registers the ids
-from mtlgym.presets import presets
+from mtlgym.presets.environments import presets
 from mtlgym.problems import builder_options, image_options
 
 IDS = sorted(presets())

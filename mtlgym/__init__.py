@@ -7,7 +7,7 @@ when an environment is made.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mtlgym.presets import register_all
+from mtlgym.presets.environments import register_all
 
 if TYPE_CHECKING:
     pass

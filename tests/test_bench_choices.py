@@ -14,15 +14,13 @@ from mtlgym.agents.off_policy.log import read
 from mtlgym.bench import bandit_figure
 from mtlgym.bench import bandit_figure as bandit_runs
 from mtlgym.bench.bench import bench_table
-from mtlgym.bench.figures import figure, figures
 from mtlgym.bench.plan import plan
 from mtlgym.bench.runs.backends.backends import waves
 from mtlgym.bench.runs.cell import DECISIONS, LOG, Cell
 from mtlgym.bench.runs.run import Run, run_cell
-from mtlgym.bench.table_files import table
-from mtlgym.bench.tables import Row, TablePreset
 from mtlgym.cli.main import main
 from mtlgym.io import jsonl
+from mtlgym.presets.published import Row, TablePreset, figure, figures, table
 
 BANDIT: dict[str, Any] = {"steps": 40, "arms": 3}
 TEXTS: dict[str, Any] = {

@@ -11,8 +11,8 @@ import toy_images
 
 from mtlgym.bench.plan import plan
 from mtlgym.bench.runs.factory import make
-from mtlgym.bench.table_files import read, table, tables
-from mtlgym.presets import preset
+from mtlgym.presets.environments import preset
+from mtlgym.presets.published import read, table, tables
 
 ROOMS: dict[str, Any] = {
     "filters": [4, 4],

@@ -9,9 +9,9 @@ from mtlgym.bench.runs.cell import LOG, RESULT, SETTINGS, Cell
 from mtlgym.bench.runs.execution import Execution
 from mtlgym.bench.runs.run import run_cell
 from mtlgym.bench.summary import summarise
-from mtlgym.bench.table_files import table
 from mtlgym.cli.main import main
 from mtlgym.io import checked_json
+from mtlgym.presets.published import table
 
 ROOMS = {"filters": [4, 4], "height": 24, "width": 32, "rooms": [8, 4, 4], "batch_size": 2}
 MOLECULES = {"dim": 4, "edge_hidden": 2, "batch_size": 8, "steps": 2}

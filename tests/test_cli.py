@@ -4,9 +4,9 @@ import pytest
 
 from mtlgym.bench.bench import RESULTS
 from mtlgym.bench.runs.options import parse_options
-from mtlgym.bench.table_files import tables
 from mtlgym.cli.main import main
-from mtlgym.presets import presets
+from mtlgym.presets.environments import presets
+from mtlgym.presets.published import tables
 
 ENV = "MTL-QM9-Mini-v0"
 TINY = ["--set", "batch_size=2000", "epochs=2", "dim=4", "edge_hidden=2"]

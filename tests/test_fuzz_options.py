@@ -25,7 +25,7 @@ from mtlgym.balancing.method import parse
 from mtlgym.envs.bandit import arms
 from mtlgym.envs.routing import options as routing_options
 from mtlgym.envs.training import options
-from mtlgym.presets import presets
+from mtlgym.presets.environments import presets
 from mtlgym.problems import builder_options, image_options
 
 # What an option is called in messages where it is not by its own name.

@@ -10,18 +10,17 @@ from hostile import few
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtlgym import envs_config, presets
-from mtlgym.bench import table_files
-from mtlgym.bench.figures import FigurePreset
-from mtlgym.bench.tables import TablePreset
+from mtlgym import envs_config
+from mtlgym.presets import environments, published
+from mtlgym.presets.published import FigurePreset, TablePreset
 
 FOLDER = Path(next(iter(envs_config.__path__)))
 READERS = {
-    "": presets.read,
-    "tables": table_files.read,
-    "figures": lambda path: table_files.read_preset(path, FigurePreset),
+    "": environments.read,
+    "tables": published.read,
+    "figures": lambda path: published.read_preset(path, FigurePreset),
 }
-KINDS = {"": presets.Preset, "tables": TablePreset, "figures": FigurePreset}
+KINDS = {"": environments.Preset, "tables": TablePreset, "figures": FigurePreset}
 FILES = [(kind, path) for kind in READERS for path in sorted((FOLDER / kind).glob("*.toml"))]
 ODD = st.one_of(
     st.sampled_from([0, -1, 2**40, 0.5, float("nan"), float("inf"), True, "", "x", "\n", "EW"]),
@@ -126,4 +125,4 @@ def test_what_is_written_anew_is_read_as_what_is_shipped(kind, path, tmp_path):
 def test_a_preset_that_is_nested_without_end_is_refused_by_name(tmp_path):
     (tmp_path / "deep.toml").write_text("x = " + "[" * 5000, encoding="utf-8")
     with pytest.raises(ValueError, match="deep"):
-        presets.read(tmp_path / "deep.toml")
+        environments.read(tmp_path / "deep.toml")

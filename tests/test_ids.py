@@ -17,7 +17,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 import mtlgym
 from mtlgym.cli.check import CHECKS
 from mtlgym.envs.training.env import TrainingEnv
-from mtlgym.presets import presets
+from mtlgym.presets.environments import presets
 from mtlgym.problems import builder_options, image_options
 
 IDS = sorted(id for id in gym.registry if id.startswith("MTL-"))

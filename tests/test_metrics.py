@@ -1,7 +1,7 @@
 import pytest
 
 from mtlgym.metrics import Metric, delta_m
-from mtlgym.presets import preset
+from mtlgym.presets.environments import preset
 
 METRICS = (Metric("a", "error"), Metric("b", "accuracy", higher_is_better=True))
 

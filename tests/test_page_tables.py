@@ -15,7 +15,7 @@ from mtlgym.bench.page.scores import blocks, gains
 from mtlgym.bench.page.sections import EMBEDDED
 from mtlgym.bench.page.text import clean, in_picture, in_spreadsheet
 from mtlgym.bench.summary import Interval
-from mtlgym.bench.table_files import tables as presets
+from mtlgym.presets.published import tables as presets
 
 
 def rows_of(text):

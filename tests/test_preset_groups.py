@@ -4,8 +4,8 @@ import pytest
 
 from mtlgym.bench import report
 from mtlgym.bench.summary import summarise
-from mtlgym.bench.table_files import read, tables
 from mtlgym.cli import bench
+from mtlgym.presets.published import read, tables
 
 SETS = ("imageclef", "office-caltech", "office-home")
 DOMAINS = ("art", "clipart", "product", "real_world")

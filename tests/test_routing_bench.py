@@ -19,9 +19,9 @@ from mtlgym.bench.runs.cell import LOG, RESULT, Cell
 from mtlgym.bench.runs.checkpoints import CHECKPOINT
 from mtlgym.bench.runs.factory import ROUTERS, make
 from mtlgym.bench.runs.run import run_cell
-from mtlgym.bench.table_files import table, tables
 from mtlgym.cli.main import main
 from mtlgym.io import checkpoint, jsonl
+from mtlgym.presets.published import table, tables
 
 ENV = "MTL-Emoji-Routing-v0"
 TASKS, DEPTH, UPDATES = 4, 3, 12

@@ -14,7 +14,7 @@ from toy_images import SMALL, problem
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
 from mtlgym.envs.routing.pettingzoo import RoutingParallelEnv, parallel
 from mtlgym.models.architectures import ARCHITECTURES
-from mtlgym.presets import preset
+from mtlgym.presets.environments import preset
 
 DEPTH, TASKS = 3, 3
 NAMES = ["task0", "task1", "task2"]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from mtlgym.bench.table_files import tables
 from mtlgym.cli import bench
 from mtlgym.io.names import folder_name
+from mtlgym.presets.published import tables
 
 DOMAINS = {
     "MTL-OfficeHome-v0": ("art", "clipart", "product", "real_world"),

@@ -13,8 +13,8 @@ import gymnasium, mtlgym, mtlgym.agents, mtlgym.envs_config
 place = pathlib.Path(sys.argv[1])
 for module in (mtlgym, mtlgym.agents, mtlgym.envs_config):
     assert place in pathlib.Path(module.__file__).parents, module.__file__
-from mtlgym.bench.table_files import tables
-from mtlgym.bench.figures import figures
+from mtlgym.presets.published import tables
+from mtlgym.presets.published import figures
 assert tables() and figures()
 for name in ("page.css", "page.jinja", "page.js"):
     assert importlib.resources.files("mtlgym.bench.page").joinpath(name).is_file(), name

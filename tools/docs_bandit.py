@@ -7,7 +7,7 @@ from docs_markdown import clean, described, table
 
 from mtlgym.envs.bandit import BanditEnv, BanditVectorEnv
 from mtlgym.envs.bandit.arms import BanditOptions
-from mtlgym.presets import Preset
+from mtlgym.presets.environments import Preset
 
 
 def sections(preset: Preset) -> dict[str, str]:

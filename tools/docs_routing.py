@@ -9,7 +9,7 @@ from docs_markdown import arguments, clean, first, table
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
 from mtlgym.envs.routing.options import PARTS, UNUSED
 from mtlgym.models.architectures import ARCHITECTURES
-from mtlgym.presets import Preset
+from mtlgym.presets.environments import Preset
 from mtlgym.problems import IMAGE_PROBLEMS
 
 AGENTS = {

@@ -10,7 +10,7 @@ from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.envs.training.observations import FEATURES
 from mtlgym.envs.training.options import Settings
 from mtlgym.envs.training.rewards import REWARDS
-from mtlgym.presets import Preset
+from mtlgym.presets.environments import Preset
 from mtlgym.problems import PROBLEMS, builder_options
 from mtlgym.training.balance import Balance
 from mtlgym.training.hardware import Hardware

@@ -17,7 +17,7 @@ from mtlgym.balancing.jacobian.strategies import STRATEGIES
 from mtlgym.envs.bandit.env import BanditEnv
 from mtlgym.envs.routing.env import RoutingEnv
 from mtlgym.envs.training.env import TrainingEnv
-from mtlgym.presets import Preset, presets
+from mtlgym.presets.environments import Preset, presets
 from mtlgym.record import Record
 
 METHODS = """# Loss-balancing methods

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from mtlgym import __version__, agents
 from mtlgym.agents import Agent
 from mtlgym.bench import plots
-from mtlgym.bench.figures import FigurePreset
 from mtlgym.bench.runs.cell import SETTINGS
 from mtlgym.bench.runs.options import for_agent
-from mtlgym.bench.tables import Row
 from mtlgym.io import checked_json
 from mtlgym.io.atomic import write_atomically
+from mtlgym.presets.published import FigurePreset, Row
 
 FIRST = 1000  # seed of the first oracle; no agent's settings were chosen on these
 POINTS = 200  # at which the scores of an episode are kept

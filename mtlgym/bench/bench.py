@@ -14,9 +14,9 @@ from mtlgym.bench.runs.execution import PLAIN, Execution
 from mtlgym.bench.runs.factory import make
 from mtlgym.bench.runs.results import read_results
 from mtlgym.bench.summary import summarise
-from mtlgym.bench.tables import TablePreset
 from mtlgym.bench.tuning import cells as tuned_cells
 from mtlgym.io.atomic import write_atomically
+from mtlgym.presets.published import TablePreset
 
 RESULTS = "results.jsonl"
 

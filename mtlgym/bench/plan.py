@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mtlgym.bench.runs.cell import Cell
-from mtlgym.bench.tables import Row, TablePreset
 from mtlgym.datasets import sources
 from mtlgym.lookup import lookup
-from mtlgym.presets import preset
+from mtlgym.presets.environments import preset
+from mtlgym.presets.published import Row, TablePreset
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from rich.console import Group
 from rich.table import Table
 
 from mtlgym.bench.summary import Row
-from mtlgym.bench.tables import TablePreset
-from mtlgym.presets import presets
+from mtlgym.presets.environments import presets
+from mtlgym.presets.published import TablePreset
 
 ACROSS = 5  # agents side by side on the terminal
 

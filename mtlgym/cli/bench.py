@@ -8,16 +8,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mtlgym.bench.figures import figure as figure_of
-from mtlgym.bench.figures import figures
 from mtlgym.bench.plan import Plan, plan
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.execution import PLAIN, Execution, Flat
 from mtlgym.bench.runs.options import Options, parse_options
-from mtlgym.bench.table_files import table, tables
-from mtlgym.bench.tables import TablePreset
 from mtlgym.io.atomic import write_atomically
 from mtlgym.lookup import lookup
+from mtlgym.presets.published import TablePreset, figures, table, tables
+from mtlgym.presets.published import figure as figure_of
 
 AGENTS = ("equal", "rlw", "uw", "igbv1", "igbv2")
 FAILED = 1  # exit code

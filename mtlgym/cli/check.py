@@ -9,7 +9,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 
 from mtlgym.bench.runs.options import Options, parse_options
 from mtlgym.cli.bench import FAILED, console
-from mtlgym.presets import preset
+from mtlgym.presets.environments import preset
 
 Maker = Callable[[], gym.Env]
 

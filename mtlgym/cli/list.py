@@ -2,10 +2,9 @@
 
 from rich.table import Column, Table
 
-from mtlgym.bench.figures import figures
-from mtlgym.bench.table_files import tables
 from mtlgym.cli.bench import console
-from mtlgym.presets import presets
+from mtlgym.presets.environments import presets
+from mtlgym.presets.published import figures, tables
 
 
 def list_ids() -> int:

@@ -10,8 +10,7 @@ import numpy as np
 from mtlgym.bench.page.scores import gains
 from mtlgym.bench.page.sections import Section
 from mtlgym.bench.summary import Interval
-from mtlgym.bench.table_files import tables
-from mtlgym.bench.tables import TablePreset
+from mtlgym.presets.published import TablePreset, tables
 
 ORACLE = "oracle"  # the agent that knows which arm to pull how often
 DELTA, TIME, GAIN = "delta_m", "T", "gain"  # columns beside the metrics

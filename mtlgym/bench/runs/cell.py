@@ -10,7 +10,7 @@ from typing import Any
 from mtlgym import __version__
 from mtlgym.bench.runs.versions import versions
 from mtlgym.io import checked_json
-from mtlgym.presets import preset
+from mtlgym.presets.environments import preset
 
 AGENT, DECISIONS, LOG, RESULT, SETTINGS = (
     "agent",

@@ -10,7 +10,7 @@ from mtlgym.bench.runs import kept_policy
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.options import for_agent
 from mtlgym.envs.routing.trainer import Regime
-from mtlgym.presets import Preset, preset
+from mtlgym.presets.environments import Preset, preset
 
 GYMNASIUMS = (  # arguments of its `make` and `make_vec`, which would mean nothing in a run
     "autoreset_mode",

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from mtlgym.envs.routing.options import KNOWN, configure
 from mtlgym.envs.routing.vector import RoutingVectorEnv
 from mtlgym.lookup import lookup
-from mtlgym.presets import presets
+from mtlgym.presets.environments import presets
 from mtlgym.problems.images import ImageProblem
 
 try:

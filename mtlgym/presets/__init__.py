@@ -1,0 +1,1 @@
+"""Presets as TOML files: environments with their ids, published tables and figures."""
