@@ -14,9 +14,9 @@ from typing import Any
 import torch
 import tyro
 
-from mtlgym.bench.page.write import write
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.run import run_cell
+from mtlgym.report.write import write
 
 AGENTS = ("equal", "uw", "rlw", "dwa", "si", "igbv1")
 SEEDS = range(5)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mtlgym.bench.page.sections import sections
 from mtlgym.bench.runs.cell import CELLS, LOG, RESULT
 from mtlgym.bench.runs.results import Finished
 from mtlgym.io import checked_json
+from mtlgym.report.sections import sections
 
 EVIL = "<script>alert(1)</script> $\\frac$ \"'&_"
 VERSIONS = {"mtlgym": "0.1.0", "torch": "2.13.0"}

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mtlgym import agents
-from mtlgym.bench import report
 from mtlgym.bench.runs.cell import LOG, RESULT, Cell
 from mtlgym.bench.runs.checkpoints import CHECKPOINT
 from mtlgym.bench.runs.run import run_cell
-from mtlgym.bench.summary import Interval, summarise
 from mtlgym.io import checked_json, jsonl
+from mtlgym.report import text_tables
+from mtlgym.report.summary import Interval, summarise
 
 ENV = "MTL-QM9-Mini-v0"
 TINY = {"batch_size": 500, "epochs": 8, "dim": 4, "edge_hidden": 2}
@@ -156,18 +156,18 @@ def test_the_table_gives_means_and_times_relative_to_equal_weights():
     assert rows[0].figures["delta_m"].mean == 30.0
     assert rows[0].figures["T"].mean == 2.0
     assert rows[0].failed == 1
-    text = report.markdown(rows, results)
+    text = text_tables.markdown(rows, results)
     assert "uw (1 failed)" in text
     assert "mu/mae [D]" in text
     assert "95 % interval" in text
-    assert report.comma_separated(rows).count("\n") == 3
+    assert text_tables.comma_separated(rows).count("\n") == 3
 
 
 def test_embedded_data_never_stand_beside_published_figures_unmarked():
     results = [result("equal", 0, 1.0, 1.0, env="MTL-QM9-v0")]
-    assert "not comparable with published" in report.caption(summarise(results), results)
+    assert "not comparable with published" in text_tables.caption(summarise(results), results)
     real = [result("equal", 0, 1.0, 1.0, env="MTL-QM9-v0", data="real")]
-    assert "not comparable" not in report.caption(summarise(real), real)
+    assert "not comparable" not in text_tables.caption(summarise(real), real)
 
 
 def test_a_read_only_or_full_folder_is_an_error_that_names_it(tmp_path):

@@ -2,16 +2,16 @@
 
 import json
 
-from mtlgym.bench import report
 from mtlgym.bench.bench import bench, bench_table
 from mtlgym.bench.plan import plan
 from mtlgym.bench.runs.cell import LOG, RESULT, SETTINGS, Cell
 from mtlgym.bench.runs.execution import Execution
 from mtlgym.bench.runs.run import run_cell
-from mtlgym.bench.summary import summarise
 from mtlgym.cli.main import main
 from mtlgym.io import checked_json
 from mtlgym.presets.published import table
+from mtlgym.report import text_tables
+from mtlgym.report.summary import summarise
 
 ROOMS = {"filters": [4, 4], "height": 24, "width": 32, "rooms": [8, 4, 4], "batch_size": 2}
 MOLECULES = {"dim": 4, "edge_hidden": 2, "batch_size": 8, "steps": 2}
@@ -48,7 +48,7 @@ def shown(*results):
     """The table as Markdown and as CSV."""
     chosen, rows = table("igb-table1"), summarise(results)
     published = chosen.published(results)
-    return report.markdown(rows, results, chosen), report.comma_separated(rows, published)
+    return text_tables.markdown(rows, results, chosen), text_tables.comma_separated(rows, published)
 
 
 def test_published_figures_stand_beside_results_on_the_real_data_alone():
@@ -102,8 +102,8 @@ def test_without_a_label_cells_say_nothing_of_tables(tmp_path):
     assert not {"label", "stand_in_for"} & set(checked_json.read(folder / SETTINGS)["settings"])
     assert Cell.of(found) == cell
     rows = summarise([found])
-    assert report.markdown(rows, [found]).splitlines()[2].startswith("| agent |")
-    assert report.comma_separated(rows).startswith("env,data,agent,seeds,failed,")
+    assert text_tables.markdown(rows, [found]).splitlines()[2].startswith("| agent |")
+    assert text_tables.comma_separated(rows).startswith("env,data,agent,seeds,failed,")
 
 
 def test_rows_of_one_agent_have_folders_and_lines_of_their_own(tmp_path):

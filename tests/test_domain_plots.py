@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtlgym.bench import domain_plots, pictures
 from mtlgym.bench.runs.cell import LOG, Cell
 from mtlgym.io import jsonl
+from mtlgym.report.plots import domains, gallery
 
 TASKS = ["art", "clipart", "product"]
 MATRIX = np.array([[0.0, 0.2, 0.8], [0.4, 0.0, 0.6], [0.1, 0.9, 0.0]])
@@ -52,7 +52,7 @@ def drawn(results, tmp_path):
             row = {"step": step, "losses": losses, "weights": [1.0] * 3, "score": 0.5}
             rows.write(row)
     (tmp_path / "pictures").mkdir()
-    pictures.write(results, tmp_path, tmp_path / "pictures")
+    gallery.write(results, tmp_path, tmp_path / "pictures")
     return {path.stem for path in (tmp_path / "pictures").glob("*.png")}
 
 
@@ -78,7 +78,7 @@ def test_relatedness_is_a_mean_over_seeds_of_the_first_rows_that_have_one():
     other = {"relatedness": {"z": (3 * MATRIX).tolist(), "w": MATRIX.tolist()}}
     runs = [result("bMTL, 5 %"), result(**RELATED), result(seed=1, **other)]
     runs += [result(f"VMTL, {i} %", **RELATED) for i in range(10, 20)]
-    found = domain_plots.relatedness(runs)
+    found = domains.relatedness(runs)
     assert list(found) == ["VMTL, 5 %", *(f"VMTL, {i} %" for i in range(10, 15))]
     tasks, means = found["VMTL, 5 %"]
     assert tasks == TASKS
@@ -88,7 +88,7 @@ def test_relatedness_is_a_mean_over_seeds_of_the_first_rows_that_have_one():
 
 def test_heat_maps_have_a_number_a_pair_of_tasks_and_a_blank_diagonal():
     alone = result("VMTL with z alone, 5 %", relatedness={"z": MATRIX.tolist()})
-    figure = domain_plots.heat_maps(domain_plots.relatedness([result(**RELATED), alone]))
+    figure = domains.heat_maps(domains.relatedness([result(**RELATED), alone]))
     assert [axes.get_title() for axes in figure.axes] == [
         "VMTL, 5 %\nrepresentations z",
         "VMTL, 5 %\nclassifiers w",
@@ -117,13 +117,13 @@ def test_accuracies_by_share_of_labels_are_a_line_a_method_and_a_panel_a_domain(
         result(seed=1, test=more | {"art/accuracy": 30.0}),
         result("bMTL, 5 %", options={"model": "bmtl"}),
     ]
-    panels = domain_plots.by_fraction(runs)
+    panels = domains.by_fraction(runs)
     assert list(panels) == [*TASKS, "average"]
     art, average = panels["art"], panels["average"]
     assert [name for name, _ in art] == ["VMTL", "bMTL"]
     assert list(art.values()) == [{10.0: [50.0], 5.0: [10.0, 30.0]}, {5.0: [10.0]}]
     assert next(iter(average.values()))[5.0] == pytest.approx([30.0, 130 / 3])
-    figure = domain_plots.accuracies(panels, "labels")
+    figure = domains.accuracies(panels, "labels")
     lines = figure.axes[0].lines
     assert np.asarray(lines[0].get_xydata()).tolist() == [[5.0, 20.0], [10.0, 50.0]]
     low_high = np.asarray(figure.axes[0].collections[0].get_paths()[0].vertices)
@@ -134,9 +134,9 @@ def test_accuracies_by_share_of_labels_are_a_line_a_method_and_a_panel_a_domain(
 def test_methods_of_equal_names_and_other_options_are_lines_of_their_own():
     mean = {"prior": "mean"}
     runs = [result(options=mean), result("VMTL, 10 %", options={"fraction": 0.1})]
-    assert domain_plots.by_fraction(runs) == {}
+    assert domains.by_fraction(runs) == {}
     runs.append(result("VMTL, 10 % (mean)", options=mean | {"fraction": 0.1}))
-    lines = domain_plots.by_fraction(runs)["art"]
+    lines = domains.by_fraction(runs)["art"]
     assert [(name, len(places)) for (name, _), places in lines.items()] == [
         ("VMTL", 2),
         ("VMTL", 1),
@@ -150,12 +150,12 @@ def test_accuracies_under_attack_start_at_noise_level_zero():
         result("bMTL, 5 % under attack", 1, test=levels(-15.0)),
         result("STL, 5 %"),
     ]
-    panels = domain_plots.by_noise(runs)
+    panels = domains.by_noise(runs)
     assert [name for name, _ in panels["average"]] == ["VMTL", "bMTL"]
     vmtl, bmtl = panels["clipart"].values()
     assert vmtl == {0.0: [80.0], 0.1: [60.0], 0.02: [70.0]}
     assert bmtl[0.1] == [55.0, 45.0]
-    figure = domain_plots.noise_levels(panels)
+    figure = domains.noise_levels(panels)
     axes = figure.axes[-1]
     assert axes.get_title() == "average"
     assert axes.get_xticks().tolist() == [0.0, 0.02, 0.1]
@@ -165,7 +165,7 @@ def test_accuracies_under_attack_start_at_noise_level_zero():
 def test_a_figure_that_is_not_known_is_left_out_with_the_average_that_lacks_it():
     unknown = result(test={**result()["test"], "art/accuracy": None})
     runs = [unknown, result("VMTL, 10 %", options={"fraction": 0.1})]
-    panels = domain_plots.by_fraction(runs)
+    panels = domains.by_fraction(runs)
     assert [list(places) for places in panels["art"].values()] == [[10.0]]
     assert [list(places) for places in panels["average"].values()] == [[10.0]]
     assert [list(places) for places in panels["clipart"].values()] == [[5.0, 10.0]]
@@ -173,7 +173,7 @@ def test_a_figure_that_is_not_known_is_left_out_with_the_average_that_lacks_it()
 
 def test_the_training_loss_is_the_mean_over_the_tasks():
     rows = [{"step": step, "losses": [1.0 * step, 2.0, 6.0]} for step in (4, 10)]
-    axes = domain_plots.training_loss({"VMTL": [rows]}).axes[0]
+    axes = domains.training_loss({"VMTL": [rows]}).axes[0]
     assert np.asarray(axes.lines[0].get_xydata()).tolist() == [[4, 4], [10, 6]]
     assert axes.get_xlabel() == "step"
 
@@ -181,4 +181,4 @@ def test_the_training_loss_is_the_mean_over_the_tasks():
 def test_a_noise_level_of_zero_alone_is_no_attack():
     measured = {"art/accuracy": 50.0, "art/accuracy_fgsm_0": 50.0}
     alone = result("VMTL, 5 %", test=measured)
-    assert domain_plots.by_noise([alone]) == {}
+    assert domains.by_noise([alone]) == {}

@@ -5,8 +5,8 @@ import shutil
 import page_runs
 import pytest
 
-from mtlgym.bench.page.tables import NONE
-from mtlgym.bench.page.write import write
+from mtlgym.report.tables import NONE
+from mtlgym.report.write import write
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSER = next(

@@ -7,10 +7,10 @@ import page_runs
 import pytest
 from page_runs import runs_of, sectioned
 
-from mtlgym.bench.page import comparisons, curves
-from mtlgym.bench.page.measures import measures
-from mtlgym.bench.page.pictures import draw
-from mtlgym.bench.statistics import Estimate
+from mtlgym.report.measures import measures
+from mtlgym.report.plots import comparisons, curves
+from mtlgym.report.plots.figure_files import draw
+from mtlgym.report.statistics import Estimate
 
 PALETTE = {"equal": 0, "uw": 1, "uniform": 2}
 

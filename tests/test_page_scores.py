@@ -5,12 +5,12 @@ import page_runs
 import pytest
 from page_runs import entries, runs_of, sectioned
 
-from mtlgym.bench.page import prose, tables
-from mtlgym.bench.page.aggregates import PROBABILITY, aggregate
-from mtlgym.bench.page.measures import measures
-from mtlgym.bench.page.scores import blocks, gains, improvements
-from mtlgym.bench.page.sections import EMBEDDED
 from mtlgym.metrics import Metric, delta_m
+from mtlgym.report import prose, tables
+from mtlgym.report.aggregates import PROBABILITY, aggregate
+from mtlgym.report.measures import measures
+from mtlgym.report.scores import blocks, gains, improvements
+from mtlgym.report.sections import EMBEDDED
 
 
 def test_runs_on_other_data_are_a_section_of_their_own():

@@ -8,14 +8,14 @@ import page_runs
 import pytest
 from page_runs import entries, runs_of, sectioned
 
-from mtlgym.bench.page import csv_files, prose, tables
-from mtlgym.bench.page.aggregates import PROBABILITY, aggregate
-from mtlgym.bench.page.measures import measures, regrets
-from mtlgym.bench.page.scores import blocks, gains
-from mtlgym.bench.page.sections import EMBEDDED
-from mtlgym.bench.page.text import clean, in_picture, in_spreadsheet
-from mtlgym.bench.summary import Interval
 from mtlgym.presets.published import tables as presets
+from mtlgym.report import csv_files, prose, tables
+from mtlgym.report.aggregates import PROBABILITY, aggregate
+from mtlgym.report.measures import measures, regrets
+from mtlgym.report.scores import blocks, gains
+from mtlgym.report.sections import EMBEDDED
+from mtlgym.report.summary import Interval
+from mtlgym.report.text import clean, in_picture, in_spreadsheet
 
 
 def rows_of(text):

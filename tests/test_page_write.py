@@ -11,10 +11,10 @@ from html.parser import HTMLParser
 import page_runs
 import pytest
 
-from mtlgym.bench.page.sections import EMBEDDED
-from mtlgym.bench.page.write import write
 from mtlgym.bench.runs.cell import CELLS, LOG
 from mtlgym.cli.report import report
+from mtlgym.report.sections import EMBEDDED
+from mtlgym.report.write import write
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ODD = ["", "_hidden", "名前 😀", "a\x00b\ud800\n", "$", "${x", "x" * 300, "%s{}\\", "=1+1"]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from mtlgym.bench import report
-from mtlgym.bench.summary import summarise
 from mtlgym.cli import bench
 from mtlgym.presets.published import read, tables
+from mtlgym.report import text_tables
+from mtlgym.report.summary import summarise
 
 SETS = ("imageclef", "office-caltech", "office-home")
 DOMAINS = ("art", "clipart", "product", "real_world")
@@ -110,7 +110,7 @@ def test_published_accuracies_of_domains_stand_beside_ours_on_the_real_data_alon
     preset = tables()["vmtl-table3"]
     results = [finished(row, preset, s, 40.0 + s) for row in preset.rows for s in (0, 2)]
     rows = summarise(results)
-    markdown = report.markdown(rows, results, preset).splitlines()
+    markdown = text_tables.markdown(rows, results, preset).splitlines()
     titles = markdown[2].strip("| ").split(" | ")
     assert titles[titles.index("art/accuracy [%]") + 1] == "published art/accuracy [%]"
     assert "published art/nll [nats]" not in titles
@@ -121,7 +121,7 @@ def test_published_accuracies_of_domains_stand_beside_ours_on_the_real_data_alon
     assert line["art/nll [nats]"] == "1.25 ± 0"
     names, first = (
         text.split(",")
-        for text in report.comma_separated(rows, preset.published(results))
+        for text in text_tables.comma_separated(rows, preset.published(results))
         .replace('"STL, 5 %"', "STL")
         .splitlines()[:2]
     )
@@ -129,4 +129,4 @@ def test_published_accuracies_of_domains_stand_beside_ours_on_the_real_data_alon
     assert (table["published score"], table["published real_world/accuracy"]) == ("49.2", "61.7")
     assert float(table["art/accuracy ±"]) == pytest.approx(12.706, abs=1e-3)  # Student's t for 1
     embedded = [result | {"data": "embedded"} for result in results]
-    assert "published art" not in report.markdown(rows, embedded, preset)
+    assert "published art" not in text_tables.markdown(rows, embedded, preset)

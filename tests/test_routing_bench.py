@@ -12,7 +12,6 @@ import toy_images
 from gymnasium.vector import AutoresetMode
 
 from mtlgym import agents
-from mtlgym.bench import routing_plots
 from mtlgym.bench.bench import bench_table
 from mtlgym.bench.plan import plan
 from mtlgym.bench.runs.cell import LOG, RESULT, Cell
@@ -22,6 +21,7 @@ from mtlgym.bench.runs.run import run_cell
 from mtlgym.cli.main import main
 from mtlgym.io import checkpoint, jsonl
 from mtlgym.presets.published import table, tables
+from mtlgym.report.plots import routing
 
 ENV = "MTL-Emoji-Routing-v0"
 TASKS, DEPTH, UPDATES = 4, 3, 12
@@ -202,7 +202,7 @@ def result(**told):
 
 
 def test_a_sweep_is_a_line_an_architecture_and_agent_over_the_seeds():
-    rho, first, cost = routing_plots.SWEEPS
+    rho, first, cost = routing.SWEEPS
     static = {"architecture": "shared", "agent": "uniform", "routes": [[[1.0]]]}
     results = [
         result(rho=0.5, test={"score": 40.0}),
@@ -211,21 +211,21 @@ def test_a_sweep_is_a_line_an_architecture_and_agent_over_the_seeds():
         result(test={"score": None}),
         result(tasks=["a"], seconds=2.0, **static),
     ]
-    assert routing_plots.lines(results, rho) == {
+    assert routing.lines(results, rho) == {
         "routing-all-fc, wpl": {0.5: [40.0], 0.0: [50.0, 60.0]},
         "shared": {0.0: [50.0]},
     }
-    assert set(routing_plots.lines(results, first)["shared"]) == {1}
-    assert routing_plots.lines(results, cost) == {
+    assert set(routing.lines(results, first)["shared"]) == {1}
+    assert routing.lines(results, cost) == {
         "routing-all-fc, wpl": {2: [2.0] * 4},
         "shared": {1: [0.5]},
     }
-    axes = routing_plots.sweep(routing_plots.lines(results, rho), rho).axes[0]
+    axes = routing.sweep(routing.lines(results, rho), rho).axes[0]
     assert np.asarray(axes.lines[0].get_xydata()).tolist() == [[0.0, 55.0], [0.5, 40.0]]
 
 
 def test_the_routing_map_shows_depths_down_and_tasks_across():
-    figure = routing_plots.routing_maps({"one": result(), "other": result()})
+    figure = routing.routing_maps({"one": result(), "other": result()})
     assert [axes.get_title() for axes in figure.axes] == [
         "one: 3 actions a task",
         "other: 3 actions a task",
@@ -239,7 +239,7 @@ def test_the_routing_map_shows_depths_down_and_tasks_across():
 
 def test_policies_are_drawn_by_block_and_by_agent():
     found = np.random.default_rng(0).dirichlet(np.ones(9), (5, 2))  # (updates, agents, blocks)
-    axes = routing_plots.policies("one", result(policies=found.tolist())).axes
+    axes = routing.policies("one", result(policies=found.tolist())).axes
     assert axes[0].get_title() == "block 7, all agents"
     np.testing.assert_array_equal(axes[0].lines[1].get_ydata(), found[:, 1, 7])
     np.testing.assert_array_equal(axes[2].lines[4].get_ydata(), found[:, 1, 4])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mtlgym.bench.statistics import (
+from mtlgym.report.statistics import (
     STATISTICS,
     estimate,
     interquartile_mean,

@@ -17,7 +17,7 @@ from mtlgym.presets.published import tables
 from mtlgym.presets.published import figures
 assert tables() and figures()
 for name in ("page.css", "page.jinja", "page.js"):
-    assert importlib.resources.files("mtlgym.bench.page").joinpath(name).is_file(), name
+    assert importlib.resources.files("mtlgym.report").joinpath(name).is_file(), name
 IDS = "Bandit Emoji Emoji-Routing Fashion-Routing QM9-Mini Rooms TextMix"
 for id in (f"MTL-{name}-v0" for name in IDS.split()):
     env = gymnasium.make(id)

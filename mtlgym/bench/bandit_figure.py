@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from mtlgym import __version__, agents
 from mtlgym.agents import Agent
-from mtlgym.bench import plots
 from mtlgym.bench.runs.cell import SETTINGS
 from mtlgym.bench.runs.options import for_agent
 from mtlgym.io import checked_json
 from mtlgym.io.atomic import write_atomically
 from mtlgym.presets.published import FigurePreset, Row
+from mtlgym.report.plots import style
 
 FIRST = 1000  # seed of the first oracle; no agent's settings were chosen on these
 POINTS = 200  # at which the scores of an episode are kept
@@ -170,12 +170,12 @@ def curves(courses: Courses) -> Figure:
 
     Source: Glover and Hokamp (2019), Figure 1.
     """
-    picture, panels = plots.grid(courses[0].final.shape[0])
+    picture, panels = style.grid(courses[0].final.shape[0])
     for oracle, axes in enumerate(panels):
         for index, course in enumerate(courses):
-            plots.band(axes, course.steps, course.scores[:, oracle], course.row.label, index)
+            style.band(axes, course.steps, course.scores[:, oracle], course.row.label, index)
         axes.set(title=f"oracle {oracle}", xlabel="step", ylabel="mean score")
-    plots.legend(picture, panels[0])
+    style.legend(picture, panels[0])
     return picture
 
 
@@ -185,25 +185,25 @@ def regret(courses: Courses) -> Figure:
     Below 0 where it is ahead; median and range as in `curves`.
     """
     best = next((c for c in courses if c.row.agent == HIGH), courses[0])
-    picture, panels = plots.grid(best.final.shape[0])
+    picture, panels = style.grid(best.final.shape[0])
     for oracle, axes in enumerate(panels):
         for index, course in enumerate(courses):
             behind = best.gains[:, oracle] - course.gains[:, oracle]
-            plots.band(axes, course.steps, behind, course.row.label, index)
+            style.band(axes, course.steps, behind, course.row.label, index)
         axes.set(title=f"oracle {oracle}", xlabel="step", ylabel=f"regret against {best.row.label}")
-    plots.legend(picture, panels[0])
+    style.legend(picture, panels[0])
     return picture
 
 
 def pulls(courses: Courses, oracles: np.ndarray) -> Figure:
     """Each arm's share of the pulls beside the oracle's, a panel an oracle; means over seeds."""
-    picture, panels = plots.grid(len(oracles))
+    picture, panels = style.grid(len(oracles))
     for oracle, axes in enumerate(panels):
         shares = {c.row.label: c.pulls[oracle].mean(axis=0) for c in courses}
         names = [str(arm) for arm in range(oracles.shape[1])]
-        plots.bars(axes, {"the distribution itself": oracles[oracle]}, shares, names)
+        style.bars(axes, {"the distribution itself": oracles[oracle]}, shares, names)
         axes.set(title=f"oracle {oracle}", xlabel="arm", ylabel="share of pulls")
-    plots.legend(picture, panels[0])
+    style.legend(picture, panels[0])
     return picture
 
 
@@ -269,6 +269,6 @@ def write(
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([TITLES, *lines(courses)])
     write_atomically(folder / "table.csv", text.getvalue().encode())
-    plots.write(curves(courses), folder / "scores.png")
-    plots.write(regret(courses), folder / "regret.png")
-    plots.write(pulls(courses, oracles), folder / "pulls.png")
+    style.write(curves(courses), folder / "scores.png")
+    style.write(regret(courses), folder / "regret.png")
+    style.write(pulls(courses, oracles), folder / "pulls.png")

@@ -6,17 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mtlgym.bench import pictures, report
 from mtlgym.bench.plan import Plan
 from mtlgym.bench.runs.backends.backends import run_cells
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.execution import PLAIN, Execution
 from mtlgym.bench.runs.factory import make
 from mtlgym.bench.runs.results import read_results
-from mtlgym.bench.summary import summarise
 from mtlgym.bench.tuning import cells as tuned_cells
 from mtlgym.io.atomic import write_atomically
 from mtlgym.presets.published import TablePreset
+from mtlgym.report import text_tables
+from mtlgym.report.plots import gallery
+from mtlgym.report.summary import summarise
 
 RESULTS = "results.jsonl"
 
@@ -112,6 +113,6 @@ def write_files(
     write_atomically(folder / RESULTS, lines.encode())
     rows = summarise(results)
     published = preset.published(results) if preset else {}
-    write_atomically(folder / "table.md", report.markdown(rows, results, preset).encode())
-    write_atomically(folder / "table.csv", report.comma_separated(rows, published).encode())
-    pictures.write(results, out, folder)
+    write_atomically(folder / "table.md", text_tables.markdown(rows, results, preset).encode())
+    write_atomically(folder / "table.csv", text_tables.comma_separated(rows, published).encode())
+    gallery.write(results, out, folder)

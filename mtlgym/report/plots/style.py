@@ -14,9 +14,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mtlgym.bench.runs.cell import LOG, Cell
-from mtlgym.bench.summary import Row
 from mtlgym.io.atomic import write_atomically
 from mtlgym.io.jsonl import read
+from mtlgym.report.summary import Row
 
 # Okabe and Ito's palette, told apart with any colour vision, then the same with other lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -203,3 +203,15 @@ def legend(figure: Figure, axes: Axes, columns: int = 6) -> None:
     """One legend for all panels, below them: that of one panel."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize="small")
+
+
+Points = Mapping[float, list[float]]  # where runs stand on the axis -> a value a run, at least one
+
+
+def draw(axes: Axes, points: Points, label: str, index: int) -> None:
+    """The mean over the runs at each place, with their range shaded."""
+    x = sorted(points)
+    middle = [np.mean(points[place]) for place in x]
+    low, high = ([end(points[place]) for place in x] for end in (min, max))
+    axes.plot(x, middle, marker="o", label=label, **line(index))
+    axes.fill_between(x, low, high, alpha=0.15, color=line(index)["color"])

@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtlgym.bench import plots, points
 from mtlgym.bench.runs.cell import Cell
+from mtlgym.report.plots import style
+from mtlgym.report.plots import style as points
 
 BLOCK = 7  # whose probabilities Figure 10 shows
 
@@ -61,23 +62,23 @@ SWEEPS = (
 )
 
 
-def write(results: Sequence[Result], logs: plots.Logs, folder: Path) -> None:
+def write(results: Sequence[Result], logs: style.Logs, folder: Path) -> None:
     """Write what these results can show; a sweep where a line of it has more than one point."""
-    plots.write(accuracy_curves(logs), folder / "accuracy-curves.png")
+    style.write(accuracy_curves(logs), folder / "accuracy-curves.png")
     routed = _first_seeds([result for result in results if _has_choice(result)])
     if routed:
-        plots.write(routing_maps(routed), folder / "routes.png")
+        style.write(routing_maps(routed), folder / "routes.png")
     for each in SWEEPS:
         found = lines(results, each)
         if any(len(places) > 1 for places in found.values()):
-            plots.write(sweep(found, each), folder / each.file)
+            style.write(sweep(found, each), folder / each.file)
     for name, result in routed.items():
         if "policies" in result:
-            plots.write(policies(name, result), folder / "policies.png")
+            style.write(policies(name, result), folder / "policies.png")
             break
 
 
-def accuracy_curves(logs: plots.Logs) -> Figure:
+def accuracy_curves(logs: style.Logs) -> Figure:
     """The validation accuracy by epoch: the mean over seeds, and their range.
 
     Source: Rosenbaum, Klinger, Riemer (ICLR 2018), Figures 4 to 8.
@@ -85,8 +86,8 @@ def accuracy_curves(logs: plots.Logs) -> Figure:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     title = "validation accuracy, mean over tasks [%]"
-    plots.curves(axes, logs, lambda name, row: 100 * (1 - row["score"]), title)
-    plots.legend(figure, axes, columns=3)
+    style.curves(axes, logs, lambda name, row: 100 * (1 - row["score"]), title)
+    style.legend(figure, axes, columns=3)
     return figure
 
 
@@ -105,7 +106,7 @@ def routing_maps(results: Mapping[str, Result]) -> Figure:
         flat = shares.transpose(1, 0, 2).reshape(depths, count * actions)
         axes.imshow(flat, vmin=0.0, vmax=1.0, aspect="auto", cmap="Greys", interpolation="nearest")
         for task in range(1, count):
-            axes.axvline(task * actions - 0.5, color=plots.COLOURS[0], linewidth=1.0)
+            axes.axvline(task * actions - 0.5, color=style.COLOURS[0], linewidth=1.0)
         places = (np.arange(count) + 0.5) * actions - 0.5
         turn = {"rotation": 20, "ha": "right"} if count > 10 else {}
         axes.set_xticks(places, result["tasks"], fontsize="x-small", **turn)
@@ -126,7 +127,7 @@ def policies(name: str, result: Result) -> Figure:
     updates, count, actions = found.shape
     samples = result["batch_size"] * np.arange(1, updates + 1)
     names = result["tasks"] if count == tasks(result) else [f"agent {i}" for i in range(count)]
-    figure, panels = plots.grid(1 + count)
+    figure, panels = style.grid(1 + count)
     block = min(BLOCK, actions - 1)
     for agent in range(count):
         _probabilities(panels[0], samples, found[:, agent, block], names[agent], agent)
@@ -136,9 +137,9 @@ def policies(name: str, result: Result) -> Figure:
         panels[1 + agent].set_title(names[agent], fontsize="small")
     panels[0].set_title(f"block {block}, all agents", fontsize="small")
     panels[0].set_ylabel("probability")
-    if count <= len(plots.COLOURS) + 2:
+    if count <= len(style.COLOURS) + 2:
         panels[0].legend(fontsize="xx-small", ncols=2)
-    plots.legend(figure, panels[1])
+    style.legend(figure, panels[1])
     figure.suptitle(f"{name}, seed {result['seed']}: depth 0", fontsize="small")
     return figure
 
@@ -152,7 +153,7 @@ def sweep(found: Mapping[str, points.Points], shown: Sweep) -> Figure:
     axes.set_xticks(sorted({place for values in found.values() for place in values}))
     axes.set(xlabel=shown.x_label, ylabel=shown.y_label)
     axes.set_ylim(bottom=shown.least)
-    plots.legend(figure, axes, columns=3)
+    style.legend(figure, axes, columns=3)
     return figure
 
 
@@ -167,7 +168,7 @@ def lines(results: Sequence[Result], shown: Sweep) -> dict[str, points.Points]:
 
 
 def _probabilities(axes: Axes, samples: Any, values: Any, label: str, index: int) -> None:
-    axes.plot(samples, values, label=label, **plots.line(index))
+    axes.plot(samples, values, label=label, **style.line(index))
     axes.set_xlabel("samples")
 
 

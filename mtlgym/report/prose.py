@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mtlgym.bench.page.aggregates import Aggregate
-from mtlgym.bench.page.measures import DELTA, GAIN, Measures
-from mtlgym.bench.page.sections import Section
-from mtlgym.bench.page.text import counted, listed, number, shown
 from mtlgym.bench.runs.results import Finished
+from mtlgym.report.aggregates import Aggregate
+from mtlgym.report.measures import DELTA, GAIN, Measures
+from mtlgym.report.sections import Section
+from mtlgym.report.text import counted, listed, number, shown
 
 HOLDS = "; the interval holds 0, so these runs show no difference from the reference"
 

@@ -4,12 +4,12 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
-from mtlgym.bench.page.aggregates import PROBABILITY, Aggregate
-from mtlgym.bench.page.measures import DELTA, GAIN, Measures, columns
-from mtlgym.bench.page.scores import gains
-from mtlgym.bench.page.sections import Section
-from mtlgym.bench.page.text import in_spreadsheet
-from mtlgym.bench.statistics import Estimate
+from mtlgym.report.aggregates import PROBABILITY, Aggregate
+from mtlgym.report.measures import DELTA, GAIN, Measures, columns
+from mtlgym.report.scores import gains
+from mtlgym.report.sections import Section
+from mtlgym.report.statistics import Estimate
+from mtlgym.report.text import in_spreadsheet
 
 Line = Sequence[object]
 

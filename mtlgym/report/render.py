@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from mtlgym.bench.page.text import clean
+from mtlgym.report.text import clean
 
 
 def render(context: Mapping[str, Any]) -> str:

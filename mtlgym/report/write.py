@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from mtlgym import __version__
-from mtlgym.bench.page import aggregates, csv_files, prose, tables
-from mtlgym.bench.page.gallery import Gallery, gallery
-from mtlgym.bench.page.measures import Measures, measures
-from mtlgym.bench.page.pictures import Picture
-from mtlgym.bench.page.render import render
-from mtlgym.bench.page.scores import blocks
-from mtlgym.bench.page.sections import Section, sections
 from mtlgym.bench.runs.results import read_finished
 from mtlgym.io.atomic import write_atomically
+from mtlgym.report import aggregates, csv_files, prose, tables
+from mtlgym.report.measures import Measures, measures
+from mtlgym.report.plots.figure_files import Picture
+from mtlgym.report.plots.gallery import Gallery, gallery
+from mtlgym.report.render import render
+from mtlgym.report.scores import blocks
+from mtlgym.report.sections import Section, sections
 
 INDEX = "index.html"
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.bench.page.sections import Section
-from mtlgym.bench.statistics import Scores
+from mtlgym.report.sections import Section
+from mtlgym.report.statistics import Scores
 
 SCORE = "score"  # the metric that is a mean over all that count
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtlgym.bench.page import comparisons
-from mtlgym.bench.page.curves import Palette
-from mtlgym.bench.page.pictures import Picture, draw
-from mtlgym.bench.page.scores import Block
-from mtlgym.bench.page.text import counted, listed
-from mtlgym.bench.statistics import (
+from mtlgym.report.plots import comparisons
+from mtlgym.report.plots.curves import Palette
+from mtlgym.report.plots.figure_files import Picture, draw
+from mtlgym.report.scores import Block
+from mtlgym.report.statistics import (
     DRAWS,
     STATISTICS,
     Estimate,
@@ -19,6 +18,7 @@ from mtlgym.bench.statistics import (
     performance_profile,
     probability_of_improvement,
 )
+from mtlgym.report.text import counted, listed
 
 SCORE = "improvement over the reference [%]"
 PROBABILITY = "probability of improvement"

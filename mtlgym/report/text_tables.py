@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from mtlgym.bench.summary import Row
 from mtlgym.presets.environments import presets
 from mtlgym.presets.published import TablePreset
+from mtlgym.report.summary import Row
 
 ACROSS = 5  # agents side by side on the terminal
 

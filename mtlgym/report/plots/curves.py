@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from mtlgym.bench import plots
-from mtlgym.bench.page.sections import Section
-from mtlgym.bench.page.text import in_picture
+from mtlgym.report.plots import style
+from mtlgym.report.sections import Section
+from mtlgym.report.text import in_picture
 
 PLACES = 150  # of a curve that are drawn
 PANELS = 12  # of a figure
@@ -37,7 +37,7 @@ def read_logs(section: Section) -> dict[str, list[Log]]:
 def learning_curves(section: Section, logs: Logs, palette: Palette) -> Figure:
     """The validation score and each task's loss; of many tasks, the first ones."""
     tasks = section.tasks[: PANELS - 1]
-    figure, panels = plots.grid(1 + len(tasks))
+    figure, panels = style.grid(1 + len(tasks))
     _lines(panels[0], logs, palette, lambda name: lambda row: row["score"])
     panels[0].set_title(_score(section))
     for axes, task in zip(panels[1:], tasks, strict=True):
@@ -68,7 +68,7 @@ def decisions(section: Section, logs: Logs) -> Figure:
     if chooses(section):
         shown = _stretches(shown)
     numbers = {task: index for index, task in enumerate(section.tasks)}
-    figure, panels = plots.grid(len(shown))
+    figure, panels = style.grid(len(shown))
     unit = _unit(shown)
     for axes, (name, runs) in zip(panels, shown.items(), strict=True):
         for index, task in enumerate(_tasks(section, name)):
@@ -105,7 +105,7 @@ def _line(axes: Axes, runs: Sequence[Iterable[tuple[float, float]]], index: int)
         return
     kept = np.unique(np.linspace(0, len(x) - 1, PLACES).round().astype(int))
     x = [x[k] for k in kept]
-    look = plots.line(index) | ({"marker": "."} if len(x) == 1 else {})
+    look = style.line(index) | ({"marker": "."} if len(x) == 1 else {})
     axes.plot(x, [np.mean(places[place]) for place in x], **look)
     low, high = ([end(places[place]) for place in x] for end in (min, max))
     if low != high:
@@ -121,7 +121,7 @@ def _points(log: Log, value: Value, unit: str) -> list[tuple[float, float]]:
 def _unit(logs: Logs) -> str:
     """What rows are told apart by: `epoch`, or `step` where an epoch has several rows or none."""
     every = [log for runs in logs.values() for log in runs]
-    return "step" if any(plots.by_steps(log) for log in every) else "epoch"
+    return "step" if any(style.by_steps(log) for log in every) else "epoch"
 
 
 def _label(axes: Axes, unit: str) -> None:
@@ -182,6 +182,6 @@ def _legend(figure: Figure, numbers: Palette) -> None:
     """A legend below all panels, in as many columns as fit."""
     longest = max(len(in_picture(name)) for name in numbers)
     columns = max(1, int(figure.get_figwidth() / (0.075 * longest + 0.6)))
-    lines = [Line2D([], [], **plots.line(index)) for index in numbers.values()]
+    lines = [Line2D([], [], **style.line(index)) for index in numbers.values()]
     names = [in_picture(name) for name in numbers]
     figure.legend(lines, names, loc="outside lower center", ncols=columns, fontsize=8)

@@ -14,8 +14,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mtlgym.bench import plots, points
 from mtlgym.bench.runs.cell import Cell
+from mtlgym.report.plots import style
+from mtlgym.report.plots import style as points
 
 ACCURACY, AVERAGE = "accuracy", "average"
 ATTACKED = re.compile(r".+/(accuracy_fgsm_(.+))")  # a metric's key: its name, and the noise level
@@ -30,18 +31,18 @@ Panels = dict[str, dict[Line, points.Points]]  # a task, or the average -> its l
 Matrices = dict[str, NDArray[Any]]  # a key of KINDS -> (tasks, tasks)
 
 
-def write(results: Results, logs: plots.Logs, folder: Path) -> None:
+def write(results: Results, logs: style.Logs, folder: Path) -> None:
     """Write what these results can show."""
     related = relatedness(results)
     if related:
-        plots.write(heat_maps(related), folder / "relatedness.png")
-        plots.write(training_loss(logs), folder / "training-loss.png")
+        style.write(heat_maps(related), folder / "relatedness.png")
+        style.write(training_loss(logs), folder / "training-loss.png")
     labelled = by_fraction(results)
     if labelled:
-        plots.write(accuracies(labelled, "labels for training [%]"), folder / "fractions.png")
+        style.write(accuracies(labelled, "labels for training [%]"), folder / "fractions.png")
     attacked = by_noise(results)
     if attacked:
-        plots.write(noise_levels(attacked), folder / "fgsm.png")
+        style.write(noise_levels(attacked), folder / "fgsm.png")
 
 
 def relatedness(results: Results) -> dict[str, tuple[list[str], Matrices]]:
@@ -80,7 +81,7 @@ def heat_maps(related: Mapping[str, tuple[Sequence[str], Matrices]]) -> Figure:
     return figure
 
 
-def training_loss(logs: plots.Logs) -> Figure:
+def training_loss(logs: style.Logs) -> Figure:
     """The training loss, a mean over the tasks and the steps of a period.
 
     Source: Variational Multi-Task Learning (submission to ICLR 2021), Figure 3.
@@ -88,9 +89,9 @@ def training_loss(logs: plots.Logs) -> Figure:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     title = "training loss, mean over tasks"
-    plots.curves(axes, logs, lambda name, row: float(np.mean(row["losses"])), title)
+    style.curves(axes, logs, lambda name, row: float(np.mean(row["losses"])), title)
     axes.set_yscale("log")
-    plots.legend(figure, axes, columns=3)
+    style.legend(figure, axes, columns=3)
     return figure
 
 
@@ -118,7 +119,7 @@ def accuracies(panels: Panels, x_label: str) -> Figure:
 
     Source: Variational Multi-Task Learning (submission to ICLR 2021), Figures 2 and 4.
     """
-    figure, grid = plots.grid(len(panels))
+    figure, grid = style.grid(len(panels))
     lines = list(dict.fromkeys(line for found in panels.values() for line in found))
     for axes, (panel, found) in zip(grid, panels.items(), strict=True):
         for line, values in found.items():
@@ -126,7 +127,7 @@ def accuracies(panels: Panels, x_label: str) -> Figure:
         axes.set_title(panel, fontsize="small")
         axes.set_xlabel(x_label)
     grid[0].set_ylabel("test accuracy [%]")
-    plots.legend(figure, grid[-1])
+    style.legend(figure, grid[-1])
     return figure
 
 

@@ -1,16 +1,53 @@
 """Which pictures a report draws of an environment's runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from mtlgym.bench import plots, routing_plots
-from mtlgym.bench.page import comparisons, curves
-from mtlgym.bench.page.curves import Logs, Palette
-from mtlgym.bench.page.measures import DELTA, GAIN, TIME, Measures
-from mtlgym.bench.page.pictures import Picture, draw
-from mtlgym.bench.page.sections import Section
-from mtlgym.bench.page.text import in_picture, listed
+from mtlgym.bench.runs.cell import Cell
+from mtlgym.report.measures import DELTA, GAIN, TIME, Measures
+from mtlgym.report.plots import comparisons, curves, domains, routing, style
+from mtlgym.report.plots.curves import Logs, Palette
+from mtlgym.report.plots.figure_files import Picture, draw
+from mtlgym.report.sections import Section
+from mtlgym.report.summary import summarise
+from mtlgym.report.text import in_picture, listed
+
+Results = Sequence[dict[str, Any]]
+Writer = Callable[[Results, style.Logs, Path], None]
+
+
+def write(results: Results, out: Path, folder: Path) -> None:
+    """Draw all that these results of one environment can show.
+
+    Args:
+        results: of finished cells, at least one.
+        out: the folder that has the cells' folders, and so their logs, in it.
+        folder: where the pictures go.
+    """
+    logs = style.read_logs(out, results)
+    tasks = {Cell.of(result).name: result["tasks"] for result in results}
+    style.write(style.learning_curves(logs, tasks), folder / "learning-curves.png")
+    for each in WRITERS["routing" if "routes" in results[0] else "training"]:
+        each(results, logs, folder)
+
+
+def weights_and_quality(results: Results, logs: style.Logs, folder: Path) -> None:
+    """Draw the course of the weights, what quality took how long, and policies at the end."""
+    style.write(style.weight_trajectories(logs, results[0]["tasks"]), folder / "weights.png")
+    style.write(style.trade_off(summarise(results)), folder / "trade-off.png")
+    if any("probabilities" in result for result in results):
+        style.write(style.distributions(results), folder / "policies.png")
+
+
+# By the kind of environment; each leaves out what the results do not tell.
+WRITERS: Mapping[str, tuple[Writer, ...]] = {
+    "routing": (routing.write,),
+    "training": (weights_and_quality, domains.write),
+}
+
 
 RANGE = "Means over seeds with their range shaded, as far as half of the runs got."
 
@@ -61,7 +98,7 @@ def _decisions(section: Section, found: Measures, logs: Logs, palette: Palette) 
     if final:
         names = listed(dict.fromkeys(each["label"] for each in final))
         text = ("Policies at the end", "Means over seeds.", names)
-        made.append(_drawn(section, lambda: plots.distributions(final), "policies", text))
+        made.append(_drawn(section, lambda: style.distributions(final), "policies", text))
     return made
 
 
@@ -78,7 +115,7 @@ def _routes(section: Section, found: Measures, logs: Logs, palette: Palette) -> 
         "black, all; a row a depth. The first seed's run: blocks have no order to average over."
     )
     text = ("Routing maps", caption, listed(routed))
-    return [_drawn(section, lambda: _plain(routing_plots.routing_maps(routed)), "routes", text)]
+    return [_drawn(section, lambda: _plain(routing.routing_maps(routed)), "routes", text)]
 
 
 def _trade_off(section: Section, found: Measures, logs: Logs, palette: Palette) -> list[Picture]:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtlgym.bench.page.aggregates import Aggregate
-from mtlgym.bench.page.measures import Measure, Measures, columns, regrets, titles
-from mtlgym.bench.page.sections import Section
-from mtlgym.bench.page.text import counted, number, shown
-from mtlgym.bench.statistics import Estimate
+from mtlgym.report.aggregates import Aggregate
+from mtlgym.report.measures import Measure, Measures, columns, regrets, titles
+from mtlgym.report.sections import Section
+from mtlgym.report.statistics import Estimate
+from mtlgym.report.text import counted, number, shown
 
 NONE = "\N{EN DASH}"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mtlgym.bench.summary import Interval
+from mtlgym.report.summary import Interval
 
 LONGEST = 32  # characters of a name in a picture
 SPACE = "\N{NO-BREAK SPACE}"

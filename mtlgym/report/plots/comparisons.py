@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtlgym.bench import plots
-from mtlgym.bench.page.curves import Palette
-from mtlgym.bench.page.measures import DELTA, GAIN, TIME, Measures
-from mtlgym.bench.page.text import in_picture
-from mtlgym.bench.statistics import Estimate, Profile
+from mtlgym.report.measures import DELTA, GAIN, TIME, Measures
+from mtlgym.report.plots import style
+from mtlgym.report.plots.curves import Palette
+from mtlgym.report.statistics import Estimate, Profile
+from mtlgym.report.text import in_picture
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -73,7 +73,7 @@ def profiles(found: Mapping[str, Profile], palette: Palette, label: str) -> Figu
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.add_subplot()
     for name, profile in found.items():
-        look = plots.line(palette[name])
+        look = style.line(palette[name])
         x = profile.thresholds
         axes.plot(x, profile.share, label=in_picture(name), drawstyle="steps-post", **look)
         if np.isfinite(profile.low).all():
@@ -93,8 +93,8 @@ def thresholds(scores: Sequence[Sequence[float]], points: int = 101) -> np.ndarr
 
 def _point(index: int) -> dict[str, Any]:
     """How the point of that number looks; points of one colour have different markers."""
-    marker = MARKERS[(index + index // len(plots.COLOURS)) % len(MARKERS)]
-    return {**plots.line(index), "marker": marker, "linestyle": "none"}
+    marker = MARKERS[(index + index // len(style.COLOURS)) % len(MARKERS)]
+    return {**style.line(index), "marker": marker, "linestyle": "none"}
 
 
 def _rows(axes: Axes, estimates: Estimates, palette: Palette) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mtlgym.bench.runs.results import Finished
-from mtlgym.bench.summary import REFERENCE
 from mtlgym.io.names import folder_name
+from mtlgym.report.summary import REFERENCE
 
 REFERENCES = (REFERENCE, "uniform")  # agents that others are compared with; the first that ran
 EMBEDDED = "embedded data: not comparable with published figures"

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mtlgym.bench.page.scores import gains
-from mtlgym.bench.page.sections import Section
-from mtlgym.bench.summary import Interval
 from mtlgym.presets.published import TablePreset, tables
+from mtlgym.report.scores import gains
+from mtlgym.report.sections import Section
+from mtlgym.report.summary import Interval
 
 ORACLE = "oracle"  # the agent that knows which arm to pull how often
 DELTA, TIME, GAIN = "delta_m", "T", "gain"  # columns beside the metrics
