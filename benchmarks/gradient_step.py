@@ -24,7 +24,7 @@ import tyro
 from torch import Tensor, nn
 
 from mtlgym.balancing import Balancer, gradient_method
-from mtlgym.training.balance import Balance
+from mtlgym.training.options import Balance
 
 try:
     from torchjd import aggregation

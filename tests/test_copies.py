@@ -15,7 +15,7 @@ from toy_images import SMALL, problem
 
 from mtlgym.distributed.process_group import Company
 from mtlgym.envs.routing import RoutingVectorEnv
-from mtlgym.training.schedulers import SCHEDULERS
+from mtlgym.training.schedule import SCHEDULERS
 
 COPIES = {
     "deepcopy": copy.deepcopy,

@@ -19,7 +19,7 @@ from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.randomness import SAMPLES, derive
 from mtlgym.training.feed import Feed
 from mtlgym.training.hardware import Hardware
-from mtlgym.training.settings import Training
+from mtlgym.training.options import Training
 
 MODULE = "distributed_cells"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "15_data_parallel.py"

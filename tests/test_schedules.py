@@ -7,8 +7,7 @@ import torch
 from toy import toy
 
 from mtlgym.envs.training.env import TrainingEnv
-from mtlgym.training.optimizers import OPTIMIZERS
-from mtlgym.training.schedulers import SCHEDULERS
+from mtlgym.training.schedule import OPTIMIZERS, SCHEDULERS
 
 
 def make(**options) -> Any:

@@ -12,9 +12,8 @@ from mtlgym.envs.training.options import Settings
 from mtlgym.envs.training.rewards import REWARDS
 from mtlgym.presets.environments import Preset
 from mtlgym.problems import PROBLEMS, builder_options
-from mtlgym.training.balance import Balance
 from mtlgym.training.hardware import Hardware
-from mtlgym.training.settings import Training
+from mtlgym.training.options import Balance, Training
 
 FIGURES = {"delta_m": "Δm [%]", "T": "T", "score": "score [%]"}
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mtlgym.distributed.process_group import Company
 from mtlgym.problems.problem import Batch, OrderedSplit, Split
 from mtlgym.randomness import ORDER, SAMPLES, derive
-from mtlgym.training.settings import Training
+from mtlgym.training.options import Training
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,9 @@ from mtlgym.randomness import MODEL, private_randomness
 from mtlgym.training.buffers import copies, put_back, unmoved
 from mtlgym.training.failure import blame, failed_losses, unsound
 from mtlgym.training.feed import Feed, Share
-from mtlgym.training.forward import Forward
-from mtlgym.training.settings import Training
+from mtlgym.training.options import Training
+from mtlgym.training.step import Forward, Update
 from mtlgym.training.timetable import Timetable
-from mtlgym.training.update import Update
 from mtlgym.training.validation import Validation
 
 

@@ -7,8 +7,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from mtlgym.training.schedulers import SCHEDULERS
-from mtlgym.training.settings import Training
+from mtlgym.training.options import Training
+from mtlgym.training.schedule import SCHEDULERS
 from mtlgym.training.validation import Validation
 
 

@@ -18,8 +18,7 @@ from mtlgym.randomness import MODEL, ORDER, private_randomness
 from mtlgym.training.buffers import copies, put_back, statistics
 from mtlgym.training.failure import blame, failed_losses, soundness
 from mtlgym.training.hardware import Hardware
-from mtlgym.training.optimizers import OPTIMIZERS
-from mtlgym.training.schedulers import SCHEDULERS
+from mtlgym.training.schedule import OPTIMIZERS, SCHEDULERS
 
 
 class MinibatchTraining:

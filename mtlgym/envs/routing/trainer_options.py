@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from mtlgym import checks
 from mtlgym.lookup import lookup
-from mtlgym.training.optimizers import OPTIMIZERS
-from mtlgym.training.schedulers import SCHEDULERS
+from mtlgym.training.schedule import OPTIMIZERS, SCHEDULERS
 
 
 @dataclass(frozen=True)

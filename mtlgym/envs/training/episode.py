@@ -17,7 +17,7 @@ from mtlgym.problems.problem import Problem
 from mtlgym.record import Record
 from mtlgym.training.failure import failed_losses
 from mtlgym.training.learner import Learner
-from mtlgym.training.settings import Training
+from mtlgym.training.options import Training
 
 
 class Tracker:

@@ -18,9 +18,8 @@ from mtlgym.metrics import Baseline, judged
 from mtlgym.problems import build, builder_options
 from mtlgym.problems.problem import Problem
 from mtlgym.record import Record
-from mtlgym.training.balance import Balance
 from mtlgym.training.hardware import Hardware
-from mtlgym.training.settings import Training
+from mtlgym.training.options import Balance, Training
 
 INTERFACES = ("weights", "tasks")
 ACTIONS = ("logits", "weights")
