@@ -21,7 +21,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mtlgym.datasets.molecules import MoleculeBatch
+from mtlgym.datasets.qm9 import MoleculeBatch
 from mtlgym.models.mpnn import MPNN
 
 with warnings.catch_warnings():

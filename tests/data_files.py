@@ -26,7 +26,7 @@ from mtlgym.datasets.domains import files, image_lists
 from mtlgym.datasets.domains.features import extract
 from mtlgym.datasets.formats import arrays, idx, image_cache
 from mtlgym.datasets.glue import glue, hub, tsv
-from mtlgym.datasets.images import cifar100_files, mini_imagenet_files
+from mtlgym.datasets.images import cifar100, mini_imagenet
 from mtlgym.datasets.nyuv2 import files as nyuv2_files
 from mtlgym.datasets.nyuv2 import hub as nyuv2_hub
 from mtlgym.datasets.rooms import rooms
@@ -56,7 +56,7 @@ def cifar(folder):
 
 
 def read_cifar(folder):
-    return cifar100_files.images(folder / "train", cifar100_files.names(folder / "meta"))
+    return cifar100.read_images(folder / "train", cifar100.read_names(folder / "meta"))
 
 
 def idx_file(folder, zipped=False):
@@ -68,7 +68,7 @@ def idx_file(folder, zipped=False):
 
 def lists(folder):
     (folder / "images").mkdir()
-    for part in mini_imagenet_files.PARTS:
+    for part in mini_imagenet.PARTS:
         name = f"{part}.png"
         Image.new("RGB", (9, 8), (1, 2, 3)).save(folder / "images" / name)
         (folder / f"{part}.csv").write_text(f"filename,label\n{name},n0{len(part)}\n")
@@ -76,7 +76,7 @@ def lists(folder):
 
 
 def read_lists(folder):
-    found = mini_imagenet_files.find(folder)
+    found = mini_imagenet.find(folder)
     return [image_cache.decode(path, 4) for paths in found.values() for path in paths]
 
 

@@ -8,8 +8,7 @@ from torch.testing import assert_close
 from mtlgym import checks
 from mtlgym.models.vmtl_design import Design
 from mtlgym.problems import builder_options
-from mtlgym.problems.domain_batches import DomainSplit, attention
-from mtlgym.problems.domain_options import Labels, Measurement
+from mtlgym.problems.domains import DomainSplit, Labels, Measurement, attention
 from mtlgym.problems.scaling import SCALES, scaling
 
 

@@ -9,7 +9,7 @@ import torch
 import toy_domains as toy
 
 from mtlgym.models.vmtl_design import MODELS
-from mtlgym.problems.domain_batches import DomainSplit
+from mtlgym.problems.domains import DomainSplit
 
 
 @pytest.mark.parametrize("name", MODELS)

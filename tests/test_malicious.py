@@ -26,7 +26,7 @@ from mtlgym.datasets import tokens
 from mtlgym.datasets.domains import files as domain_files
 from mtlgym.datasets.formats import idx, image_cache
 from mtlgym.datasets.formats.arrays import read_arrays, sha256
-from mtlgym.datasets.images import cifar100_files
+from mtlgym.datasets.images import cifar100
 from mtlgym.datasets.nyuv2 import files as nyuv2_files
 from mtlgym.envs.bandit.env import BanditEnv
 from mtlgym.envs.training.env import TrainingEnv
@@ -156,7 +156,7 @@ FILES = {  # how the file is made, and who reads it
     "model in a zip": (lambda d, m: zipped(d / "model.zip", m), agents.load),
     "method in a zip": (lambda d, m: zipped(d / "model.zip", m), agents.method),
     "rows": (bomb("file", lambda mark: pickle.dumps(Bomb(mark)) + b"\n{}\n"), jsonl.read),
-    "CIFAR-100": (bomb("meta"), cifar100_files.names),
+    "CIFAR-100": (bomb("meta"), cifar100.read_names),
     "features npy": (
         lambda d, m: put(put(d / "a_labels.npy", array(m)).with_name("a.npy"), array(m)),
         domain_files.read,

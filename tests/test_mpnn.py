@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.autograd import grad
 from torch.testing import assert_close
 
-from mtlgym.datasets.molecules import MoleculeBatch
+from mtlgym.datasets.qm9 import MoleculeBatch
 from mtlgym.models.mpnn import MPNN
 
 SIZES = [5, 1, 3, 4]  # atoms of the molecules

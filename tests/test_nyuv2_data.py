@@ -7,7 +7,8 @@ from pyarrow import parquet
 
 from mtlgym.datasets.audit import audit
 from mtlgym.datasets.frames import CLASSES
-from mtlgym.datasets.nyuv2 import hub, nyuv2, split
+from mtlgym.datasets.nyuv2 import hub, nyuv2
+from mtlgym.datasets.nyuv2 import nyuv2 as split
 from mtlgym.datasets.nyuv2.files import KINDS, FolderFrames
 from mtlgym.datasets.rooms import rooms
 

@@ -17,8 +17,7 @@ from mtlgym.datasets.texts import Texts, TextTask
 from mtlgym.datasets.tokens import MANIFEST, Tokens, cached, key, tokenise
 from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.problems import build
-from mtlgym.problems.text import POOL, TextSplit, measure, predict, task_loss
-from mtlgym.problems.text_metrics import TEXT_METRICS
+from mtlgym.problems.text import POOL, TEXT_METRICS, TextSplit, measure, predict, task_loss
 
 TINY: dict[str, Any] = {"layers": 1, "width": 16, "attention_heads": 2}
 

@@ -10,10 +10,10 @@ from torch.testing import assert_close
 from mtlgym.models import gaussian
 from mtlgym.models.annealing import Annealing
 from mtlgym.models.gaussian import Gaussian
+from mtlgym.models.gaussian_encoder import StackedLinear
 from mtlgym.models.relatedness import PRIORS, Relatedness
-from mtlgym.models.stacked_linear import StackedLinear
 from mtlgym.models.task_rows import TaskRows
-from mtlgym.problems.domain_batches import class_means
+from mtlgym.problems.domains import class_means
 
 COOL = torch.tensor(0.5)
 

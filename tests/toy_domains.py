@@ -14,8 +14,7 @@ from mtlgym.models.annealing import Annealing
 from mtlgym.models.vmtl import VMTL
 from mtlgym.models.vmtl_design import Design
 from mtlgym.problems import domains as problem_of
-from mtlgym.problems.domain_batches import make_splits
-from mtlgym.problems.domain_options import Measurement
+from mtlgym.problems.domains import Measurement, make_splits
 from mtlgym.problems.problem import Problem
 from mtlgym.problems.scaling import scaling
 

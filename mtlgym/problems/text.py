@@ -1,6 +1,6 @@
 """What problems over texts share: batches, losses and measurement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
+from scipy import stats
+from sklearn import metrics
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,7 +20,40 @@ from mtlgym.datasets.tokens import Tokens
 from mtlgym.metrics import Metric
 from mtlgym.models.text_encoder import Encoder, TextModel
 from mtlgym.problems.problem import Problem
-from mtlgym.problems.text_metrics import TEXT_METRICS
+
+Values = NDArray[Any]
+
+
+def f1(labels: Values, predicted: Values) -> float:
+    """The F1 score of class 1; 0 where it is undefined."""
+    return float(metrics.f1_score(labels, predicted, zero_division=0.0))
+
+
+def pearson(scores: Values, predicted: Values) -> float:
+    """Pearson's correlation; 0 where it is undefined, as a constant has none."""
+    return _correlation(stats.pearsonr, scores, predicted)
+
+
+def spearman(scores: Values, predicted: Values) -> float:
+    """Spearman's rank correlation; 0 where it is undefined, as a constant has none."""
+    return _correlation(stats.spearmanr, scores, predicted)
+
+
+def _correlation(function: Callable[..., Any], scores: Values, predicted: Values) -> float:
+    if np.ptp(scores) == 0 or np.ptp(predicted) == 0 or not np.isfinite(predicted).all():
+        return 0.0
+    return float(function(scores, predicted).statistic)
+
+
+# Class indices or scores, then what was predicted -> value in [-1, 1]; higher is better.
+TEXT_METRICS: dict[str, Callable[[Values, Values], float]] = {
+    "accuracy": metrics.accuracy_score,
+    "f1": f1,
+    "matthews": metrics.matthews_corrcoef,
+    "pearson": pearson,
+    "spearman": spearman,
+}
+
 
 POOL = 50  # batches whose samples are sorted by length together
 MEASURED = 64  # samples in one forward pass of `measure`

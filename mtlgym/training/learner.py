@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from mtlgym.balancing.jacobian.vjp import UnsoundGradientError
 from mtlgym.balancing.objective import weighted
@@ -17,9 +19,61 @@ from mtlgym.training.buffers import copies, put_back, unmoved
 from mtlgym.training.failure import blame, failed_losses, unsound
 from mtlgym.training.feed import Feed, Share
 from mtlgym.training.options import Training
+from mtlgym.training.schedule import SCHEDULERS
 from mtlgym.training.step import Forward, Update
-from mtlgym.training.timetable import Timetable
 from mtlgym.training.validation import Validation
+
+
+class TrainingSchedule:
+    """Steps in an epoch and in the whole training, and what is due after each.
+
+    Attributes:
+        steps_per_epoch: optimizer steps in which the largest source is seen once or, where
+            decisions choose the task, as many as all sources have batches.
+        budget: optimizer steps in the whole training.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        optimizer: Optimizer,
+        validation: Validation,
+        batches: Sequence[int],
+        *,
+        joint: bool,
+    ) -> None:
+        """Set up for sources of so many batches; `joint` if a step takes one of each."""
+        self.steps_per_epoch = max(batches) if joint else sum(batches)
+        self.budget = training.steps or training.epochs * self.steps_per_epoch
+        self._training = training
+        self._validation = validation
+        self._schedule = SCHEDULERS[training.scheduler]
+        self._scheduler = self._schedule.make(optimizer, self.budget)
+
+    def after(self, steps: int, model: nn.Module) -> None:
+        """Validate and move the learning rate on, as far as it is due after so many steps."""
+        if self._schedule.per_step:
+            self._scheduler.step()
+        between, epochs = self._training.validate_steps, self._training.validate_every
+        if between and steps % between == 0:
+            self._validation.run(model)
+        epoch, into = divmod(steps, self.steps_per_epoch)
+        if into:
+            return
+        if epochs and not between and epoch % epochs == 0:
+            self._validation.run(model)
+        if isinstance(self._scheduler, ReduceLROnPlateau):
+            self._scheduler.step(self._validation.score)
+        elif not self._schedule.per_step:
+            self._scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs, not copied."""
+        return self._scheduler.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from that state."""
+        self._scheduler.load_state_dict(dict(state))
 
 
 class Learner:
@@ -37,7 +91,7 @@ class Learner:
         feed: the training batches.
         steps: optimizer steps made so far.
         validation: scores on the validation split.
-        timetable: when it validates, changes the learning rate and ends.
+        schedule: when it validates, changes the learning rate and ends.
     """
 
     def __init__(
@@ -68,7 +122,7 @@ class Learner:
         self._trained: tuple[Share, Tensor] | None = None  # the last one and its weights
         self.feed = Feed(problem.splits["train"], training, seed, company)
         self.validation = Validation(problem, keep_best=training.keep_best, company=company)
-        self.timetable = Timetable(
+        self.schedule = TrainingSchedule(
             training, self.update.optimizer, self.validation, self.feed.batches, joint=joint
         )
         self.steps = 0
@@ -133,7 +187,7 @@ class Learner:
 
     def end_step(self) -> None:
         """Validate and move the learning rate on, as far as it is due."""
-        self.timetable.after(self.steps, self.model)
+        self.schedule.after(self.steps, self.model)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a learner of the same problem, training and seed needs to continue."""
@@ -142,7 +196,7 @@ class Learner:
             "drawn": self.feed.drawn,
             "model": dict(self.model.state_dict()),
             "update": self.update.state_dict(),
-            "timetable": self.timetable.state_dict(),
+            "timetable": self.schedule.state_dict(),
             "validation": self.validation.state_dict(),
         }
         return copy.deepcopy(state)
@@ -151,7 +205,7 @@ class Learner:
         """Continue from that state; with `look`, the batch that was pending is looked at again."""
         self.model.load_state_dict(state["model"])
         self.update.load_state_dict(copy.deepcopy(state["update"]))
-        self.timetable.load_state_dict(state["timetable"])
+        self.schedule.load_state_dict(state["timetable"])
         self.validation.load_state_dict(state["validation"])
         self.steps = state["steps"]
         self.feed.drawn = list(state["drawn"])

@@ -105,8 +105,8 @@ class Episode:
         self.seed = seed
         self._problem = problem
         self._settings = settings
-        self.steps_per_epoch = self.learner.timetable.steps_per_epoch
-        self.budget = self.learner.timetable.budget
+        self.steps_per_epoch = self.learner.schedule.steps_per_epoch
+        self.budget = self.learner.schedule.budget
         self._first_lr = training.lr
         self._tracker = Tracker(len(problem.tasks), settings.base_epoch, self.steps_per_epoch)
 
