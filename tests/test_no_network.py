@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from test_ids import IDS
+
+from tests import ROOT
+from tests.envs.test_ids import IDS
 
 BLOCKED = """
 import socket, sys
@@ -30,7 +32,7 @@ warnings.simplefilter("ignore", UserWarning)
 sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
-from hostile import gym, small, small_vector
+from tests.envs.hostile import gym, small, small_vector
 from mtlgym import agents
 from mtlgym.agents import AGENTS
 
@@ -58,7 +60,7 @@ print("made", made)
 
 def run(code, *command):
     return subprocess.run(
-        [*command, sys.executable, "-c", code, __file__.rpartition("/")[0], ",".join(IDS)],
+        [*command, sys.executable, "-c", code, str(ROOT), ",".join(IDS)],
         capture_output=True,
         text=True,
     )

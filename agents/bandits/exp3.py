@@ -8,7 +8,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents.bandits import arms
+from mtlgym.agents.bandits.arms import (
+    check_arms_state,
+    check_share,
+    draw_arms,
+    read_arms,
+    settings_of,
+)
 from mtlgym.agents.bandits.reservoir import Reservoirs
 from mtlgym.agents.streams import generator
 
@@ -50,8 +56,8 @@ class Exp3:
 
     def __post_init__(self) -> None:
         """Check the settings and start with equal weights."""
-        self._arms = arms.read(self.action_space, "Exp3")
-        arms.share("gamma", self.gamma)
+        self._arms = read_arms(self.action_space, "Exp3")
+        check_share("gamma", self.gamma)
         checks.real("gamma", self.gamma, 0.0, open_end=True)
         checks.integer("reservoir", self.reservoir, least=1)
         checks.flag("scale", self.scale)
@@ -67,7 +73,7 @@ class Exp3:
 
     def act(self, observation: Any, info: dict[str, Any]) -> Any:
         """The arm to pull, an int, or one for each row, (rows,)."""
-        return self._arms.action(arms.draw(self._distribution(), self._rng))
+        return self._arms.action(draw_arms(self._distribution(), self._rng))
 
     def learn(
         self,
@@ -99,7 +105,7 @@ class Exp3:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": arms.settings(self, self._arms),
+            "settings": settings_of(self, self._arms),
             "log_weights": self._log_weights.copy(),
             "seen": self._seen,
             "kept": self._reservoirs.kept(),
@@ -112,7 +118,7 @@ class Exp3:
         Raises:
             ValueError: for the state of an agent with other arms or settings.
         """
-        arms.check_state(state, self, self._arms)
+        check_arms_state(state, self, self._arms)
         self._log_weights, self._seen = state["log_weights"].copy(), state["seen"]
         self._reservoirs.load(state["kept"], self._seen)
         self._rng.bit_generator.state = state["rng"]

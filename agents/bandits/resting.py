@@ -8,7 +8,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents.bandits import arms
+from mtlgym.agents.bandits.arms import check_arms_state, check_share, read_arms, settings_of
 
 
 @dataclass(eq=False)
@@ -57,9 +57,9 @@ class Resting:
 
     def __post_init__(self) -> None:
         """Check the settings and start without pulls."""
-        self._arms = arms.read(self.action_space, "Resting")
+        self._arms = read_arms(self.action_space, "Resting")
         for name in ("fill", "rate"):
-            arms.share(name, vars(self)[name])
+            check_share(name, vars(self)[name])
             checks.real(name, vars(self)[name], 0.0, open_end=True)
         checks.real("growth", self.growth, 1.0, open_end=True)
         self._steps = 0
@@ -108,7 +108,7 @@ class Resting:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": arms.settings(self, self._arms),
+            "settings": settings_of(self, self._arms),
             "steps": self._steps,
             "gains": self._gains.copy(),
             "rests": self._rests.copy(),
@@ -121,7 +121,7 @@ class Resting:
         Raises:
             ValueError: for the state of an agent with other arms or settings.
         """
-        arms.check_state(state, self, self._arms)
+        check_arms_state(state, self, self._arms)
         self._steps, self._due = state["steps"], state["due"].copy()
         self._gains, self._rests = state["gains"].copy(), state["rests"].copy()
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from mtlgym import checks
-from mtlgym.agents.bandits import arms
+from mtlgym.agents.bandits.arms import check_arms_state, check_share, read_arms, settings_of
 from mtlgym.agents.streams import generator
 
 # Quantiles of every variable that the integral is cut at: evenly, and ever finer to both ends.
@@ -100,13 +100,13 @@ class ThompsonSampling:
 
     def __post_init__(self) -> None:
         """Check the settings and start without rewards."""
-        self._arms = arms.read(self.action_space, "ThompsonSampling")
+        self._arms = read_arms(self.action_space, "ThompsonSampling")
         if self.mean is not None:
             checks.real("mean", self.mean)
         checks.real("shape", self.shape, 0.1)
         for name in ("strength", "discount", *(["scale"] if self.scale is not None else [])):
             checks.real(name, vars(self)[name], 0.0, open_end=True)
-        arms.share("discount", self.discount)
+        check_share("discount", self.discount)
         self._rng = generator(self.seed)
         self._counts = np.zeros(self._arms.shape)
         self._means = np.zeros(self._arms.shape)
@@ -154,7 +154,7 @@ class ThompsonSampling:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": arms.settings(self, self._arms),
+            "settings": settings_of(self, self._arms),
             "counts": self._counts.copy(),
             "means": self._means.copy(),
             "squares": self._squares.copy(),
@@ -167,7 +167,7 @@ class ThompsonSampling:
         Raises:
             ValueError: for the state of an agent with other arms or settings.
         """
-        arms.check_state(state, self, self._arms)
+        check_arms_state(state, self, self._arms)
         self._counts, self._means = state["counts"].copy(), state["means"].copy()
         self._squares = state["squares"].copy()
         self._rng.bit_generator.state = state["rng"]

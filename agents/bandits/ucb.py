@@ -9,7 +9,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents.bandits import arms
+from mtlgym.agents.bandits.arms import check_arms_state, read_arms, settings_of
 
 
 class Window:
@@ -105,7 +105,7 @@ class UCB1:
 
     def __post_init__(self) -> None:
         """Check the settings and start without pulls."""
-        self._arms = arms.read(self.action_space, "UCB1")
+        self._arms = read_arms(self.action_space, "UCB1")
         checks.real("c", self.c, 0.0)
         self._pulls = np.zeros(self._arms.shape)
         self._means = np.zeros(self._arms.shape)
@@ -142,7 +142,7 @@ class UCB1:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": arms.settings(self, self._arms),
+            "settings": settings_of(self, self._arms),
             "pulls": self._pulls.copy(),
             "means": self._means.copy(),
         }
@@ -153,7 +153,7 @@ class UCB1:
         Raises:
             ValueError: for the state of an agent with other arms or settings.
         """
-        arms.check_state(state, self, self._arms)
+        check_arms_state(state, self, self._arms)
         self._pulls, self._means = state["pulls"].copy(), state["means"].copy()
 
     def _choose(self) -> NDArray[np.int64]:
@@ -195,7 +195,7 @@ class SlidingWindowUCB:
 
     def __post_init__(self) -> None:
         """Check the settings and start without pulls."""
-        self._arms = arms.read(self.action_space, "SlidingWindowUCB")
+        self._arms = read_arms(self.action_space, "SlidingWindowUCB")
         checks.integer("window", self.window, least=1)
         checks.real("xi", self.xi, 0.0)
         checks.real("c", self.c, 0.0)
@@ -230,7 +230,7 @@ class SlidingWindowUCB:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": arms.settings(self, self._arms),
+            "settings": settings_of(self, self._arms),
             "recent": self._recent.state_dict(),
         }
 
@@ -240,7 +240,7 @@ class SlidingWindowUCB:
         Raises:
             ValueError: for the state of an agent with other arms or settings.
         """
-        arms.check_state(state, self, self._arms)
+        check_arms_state(state, self, self._arms)
         self._recent.load_state_dict(state["recent"])
 
     def _choose(self) -> NDArray[np.int64]:

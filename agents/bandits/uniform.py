@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mtlgym.agents.bandits import arms
+from mtlgym.agents.bandits.arms import Arms, read_arms
 from mtlgym.agents.saving import state_checks
 from mtlgym.agents.streams import generator
 from mtlgym.agents.weights import actions
@@ -38,10 +38,10 @@ class UniformRandom:
             ValueError: for another kind of action space.
         """
         if isinstance(action_space, spaces.Discrete | spaces.MultiDiscrete):
-            self._kind, self._arms = "tasks", arms.read(action_space, "UniformRandom")
+            self._kind, self._arms = "tasks", read_arms(action_space, "UniformRandom")
         else:
             self._kind = actions.kind(action_space, "UniformRandom", ("weights", "logits", "tasks"))
-            self._arms = arms.Arms(actions.tasks(action_space), None)
+            self._arms = Arms(actions.tasks(action_space), None)
         self._rng = generator(seed)
         self.observation_space, self.action_space = observation_space, action_space
 

@@ -8,7 +8,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mtlgym import checks
-from mtlgym.agents.bandits import arms
+from mtlgym.agents.bandits.arms import check_arms_state, settings_of
 from mtlgym.agents.routing.networks import MOST
 from mtlgym.agents.routing.q_network import QNetwork
 from mtlgym.agents.routing.routing_agent import Decisions
@@ -145,7 +145,7 @@ class ActorCritic:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a run changes."""
         return {
-            "settings": arms.settings(self, self._decisions.arms),
+            "settings": settings_of(self, self._decisions.arms),
             "decisions": self._decisions.state_dict(),
             "policy": self._policy.state_dict(),
             "critic": self._critic.state_dict(),
@@ -157,7 +157,7 @@ class ActorCritic:
         Raises:
             ValueError: for the state of an agent with other spaces or settings.
         """
-        arms.check_state(state, self, self._decisions.arms)
+        check_arms_state(state, self, self._decisions.arms)
         self._decisions.load_state_dict(state["decisions"])
         self._policy.load_state_dict(state["policy"])
         self._critic.load_state_dict(state["critic"])

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.agents.routing import wpl_table
 from mtlgym.agents.routing.observations import Index
 
 
@@ -28,7 +27,7 @@ class Averages:
         """Take in a number for each cell, both (K,); cells may repeat."""
         cells, mean, count = by_cell(cells, numbers)
         new = count.astype(np.float64)
-        kept = wpl_table.kept(self._visits[cells], new, self._least)
+        kept = remaining_share(self._visits[cells], new, self._least)
         self._values[cells] = kept * self._values[cells] + (1 - kept) * mean
         self._visits[cells] += count
 
@@ -45,3 +44,23 @@ def by_cell(cells: Index, numbers: NDArray[np.float64]) -> tuple[Index, NDArray[
     """Each cell that occurs in (K,) once, the mean of its numbers, (K,), and how many they are."""
     found, which, count = np.unique(cells, return_inverse=True, return_counts=True)
     return found, np.bincount(which, numbers) / count, count
+
+
+def remaining_share(
+    visits: NDArray[np.float64], count: NDArray[np.float64], value_step: float
+) -> NDArray[np.float64]:
+    """What is left of a running average after `count` more numbers; their mean gets the rest.
+
+    The n-th number has the weight max(1 / n, value_step): a plain average at first and, from the
+    (1 / value_step)-th on, one that forgets. The plain part is exact, in any order; in the other
+    the numbers of one batch, which have no order, count alike.
+
+    Args:
+        visits: numbers taken in so far.
+        count: numbers that come now.
+        value_step: in [0, 1]; 0 for the plain average.
+    """
+    limit = np.floor(1 / value_step) if value_step else np.inf
+    plain = np.clip(limit - visits, 0, count)
+    seen = visits + plain
+    return visits / np.maximum(seen, 1) * (1 - value_step) ** (count - plain)

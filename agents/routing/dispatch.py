@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.agents.bandits import arms
+from mtlgym.agents.bandits.arms import draw_arms
 from mtlgym.agents.routing.episodes import Rows
 from mtlgym.agents.routing.observations import Index
 from mtlgym.agents.routing.wpl_table import Rule, Table
@@ -65,7 +65,7 @@ class Dispatch:
             return self.greedy(task)
         if starting.any():
             new = task[starting]
-            drawn = arms.draw(self.table.distribution(new, self._every(new)), self._rng)
+            drawn = draw_arms(self.table.distribution(new, self._every(new)), self._rng)
             self._task[starting], self._agent[starting] = new, drawn
             self._return[starting], self._discount[starting] = 0.0, 1.0
         return self._agent.copy()

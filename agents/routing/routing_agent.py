@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mtlgym.agents.bandits import arms
+from mtlgym.agents.bandits.arms import check_share, draw_arms, read_arms
 from mtlgym.agents.routing import observations as states
 from mtlgym.agents.routing.dispatch import Dispatch
 from mtlgym.agents.routing.episodes import Episodes, Rows, reset_at_once
@@ -95,9 +95,9 @@ class Decisions:
         Raises:
             ValueError: for other spaces or settings.
         """
-        self.arms = arms.read(action_space, agent)
+        self.arms = read_arms(action_space, agent)
         self.states = states.read(observation_space, self.arms.rows, agent)
-        arms.share("gamma", gamma)
+        check_share("gamma", gamma)
         self.rng, dispatching = generator(seed).spawn(2)
         self.dispatch = Dispatch(dispatch, self.states.tasks, dispatching, self.arms.rows, gamma)
         self._episodes = Episodes(self.arms.rows)
@@ -129,7 +129,7 @@ class Decisions:
 
     def draw(self, policy: NDArray[np.float64]) -> Any:
         """Arms drawn from the rows of a policy, (N, arms), as an action of the environment."""
-        return self.arms.action(arms.draw(policy, self.rng))
+        return self.arms.action(draw_arms(policy, self.rng))
 
     def answer(self, observation: Any, chosen: Index) -> Any:
         """Arms chosen for what `look` saw, (N,), in the form of the observation: an int for one."""

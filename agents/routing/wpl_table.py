@@ -57,24 +57,6 @@ def project(
     return np.where(allowed, floor + (1 - count * floor) * share, 0.0)
 
 
-def kept(visits: Array, count: Array, value_step: float) -> Array:
-    """What is left of a running average after `count` more numbers; their mean gets the rest.
-
-    The n-th number has the weight max(1 / n, value_step): a plain average at first and, from the
-    (1 / value_step)-th on, one that forgets. The plain part is exact, in any order; in the other
-    the numbers of one batch, which have no order, count alike.
-
-    Args:
-        visits: numbers taken in so far.
-        count: numbers that come now.
-        value_step: in [0, 1]; 0 for the plain average.
-    """
-    limit = np.floor(1 / value_step) if value_step else np.inf
-    plain = np.clip(limit - visits, 0, count)
-    seen = visits + plain
-    return visits / np.maximum(seen, 1) * (1 - value_step) ** (count - plain)
-
-
 VARIANTS = {"all_actions": True, "paper_trace": False}
 
 
