@@ -18,7 +18,10 @@ from mtlgym.distributed import process_group
 
 SIZE = 2
 LONGEST = timedelta(seconds=60)  # that a process waits for the other
-MODULES = ("distributed_cells", "distributed_routing_cells")
+MODULES = (
+    "tests.distributed.distributed_cells",
+    "tests.distributed.distributed_routing_cells",
+)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tests.distributed import distributed_routing_cells as cells
 from tests.distributed.distributed_work import results, same
 from tests.envs.routing.toy_images import SMALL, problem
 
-MODULE = "distributed_routing_cells"
+MODULE = "tests.distributed.distributed_routing_cells"
 
 
 @pytest.mark.parametrize("name", cells.EQUAL)

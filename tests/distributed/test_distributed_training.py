@@ -21,7 +21,7 @@ from tests.distributed.distributed_toys import exact, make
 from tests.distributed.distributed_work import results, same
 from tests.envs.training.toy import toy
 
-MODULE = "distributed_cells"
+MODULE = "tests.distributed.distributed_cells"
 EXAMPLE = ROOT / "examples" / "15_data_parallel.py"
 
 

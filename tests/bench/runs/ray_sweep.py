@@ -13,6 +13,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 import gymnasium as gym
 import ray
+import torch
 from ray.cluster_utils import Cluster
 
 import mtlgym
@@ -62,6 +63,7 @@ def rewards() -> list:
 
 
 def main(out: Path) -> dict:
+    torch.set_num_threads(1)  # as in tasks of Ray: sums over threads round differently
     cluster = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     node = cluster.add_node(num_cpus=1)
     removed: list[int] = []
