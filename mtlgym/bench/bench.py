@@ -8,14 +8,15 @@ from typing import Any
 
 from mtlgym.bench.plan import Plan
 from mtlgym.bench.runs.backends.backends import run_cells
-from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.cell import LOG, Cell
 from mtlgym.bench.runs.execution import PLAIN, Execution
 from mtlgym.bench.runs.factory import make
 from mtlgym.bench.runs.results import read_results
 from mtlgym.bench.tuning import cells as tuned_cells
+from mtlgym.io import jsonl
 from mtlgym.io.atomic import write_atomically
-from mtlgym.presets.published import TablePreset
-from mtlgym.report import text_tables
+from mtlgym.presets.published import FigurePreset, TablePreset
+from mtlgym.report import bandit_figure, text_tables
 from mtlgym.report.plots import gallery
 from mtlgym.report.summary import summarise
 
@@ -52,7 +53,7 @@ def bench(
     results = [
         result
         for result in read_results(out, env)
-        if not {"label", "policy"} & set(result)
+        if not {"label", "policy", "bandits"} & set(result)
         and result.get("tuned", {}) in wanted
         and (tuned or result["options"] == mine)
     ]
@@ -84,6 +85,22 @@ def bench_table(
     results = plan.of(read_results(out, plan.env))
     write_files(results, out, plan.folder(out), plan.table)
     return results
+
+
+def bench_figure(
+    figure: FigurePreset, cells: Sequence[Cell], out: Path, how: Execution = PLAIN
+) -> bandit_figure.Policies:
+    """Run the cells of a figure preset; give the curves of their policies.
+
+    Finished cells are not run again. Tables and plots are of these cells.
+
+    Raises:
+        ValueError: for an unknown option, before anything is run.
+        OSError: if the folder cannot be written.
+    """
+    results = check_and_run(cells, out, how)
+    logs = [jsonl.read(cell.folder(out) / LOG) for cell in cells]
+    return bandit_figure.write(figure, results, logs, out / figure.env / figure.name)
 
 
 def check_and_run(cells: Sequence[Cell], out: Path, how: Execution) -> list[dict[str, Any]]:

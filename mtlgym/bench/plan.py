@@ -1,4 +1,4 @@
-"""From a table preset to its cells: on the real data if they are there, else on the stand-in."""
+"""The cells of a preset: a table's on the real data if they are there, else on the stand-in."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from mtlgym.bench.runs.cell import Cell
 from mtlgym.datasets import sources
 from mtlgym.lookup import lookup
 from mtlgym.presets.environments import preset
-from mtlgym.presets.published import Row, TablePreset
+from mtlgym.presets.published import FigurePreset, PublishedRow, TablePreset
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Plan:
         return self.table.env if self.real else self.table.stand_in
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[PublishedRow]:
         """The rows that these data can give."""
         return [row for row in self.table.rows if self.real or row.data != "real"]
 
@@ -84,7 +84,7 @@ class Plan:
         mine = [result for result in results if _protocol(result) in wanted]
         return sorted(mine, key=lambda result: wanted[_protocol(result)])
 
-    def _cell(self, row: Row, seed: int) -> Cell:
+    def _cell(self, row: PublishedRow, seed: int) -> Cell:
         options = {**self.table.options_of(row, self.real), **self.options}
         stand_in_for = "" if self.real else self.table.env
         return Cell(self.env, row.agent, seed, options, row.label, stand_in_for, row.log_of)
@@ -117,3 +117,22 @@ def _protocol(result: Mapping[str, Any]) -> str:
     """All that says what a result is of, but for the seed."""
     keys = ("env", "label", "agent", "options", "stand_in_for")
     return json.dumps([result.get(key) for key in keys], sort_keys=True)
+
+
+def figure_cells(
+    figure: FigurePreset, seeds: Sequence[int] = (), options: Mapping[str, Any] | None = None
+) -> list[Cell]:
+    """A cell a policy of a figure, on a vector of all its bandits.
+
+    Args:
+        figure: the preset.
+        seeds: of the bandits; the preset's by default. A policy's own draws start from the first.
+        options: what to set beside the preset's own options.
+    """
+    chosen = list(dict.fromkeys(seeds or figure.seeds))
+    bandits = {"oracles": figure.oracles, "seeds": chosen}
+    made_with = {**figure.options, **(options or {})}
+    return [
+        Cell(figure.env, row.agent, chosen[0], made_with, row.label, bandits=bandits)
+        for row in figure.rows
+    ]

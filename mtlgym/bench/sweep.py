@@ -1,9 +1,9 @@
 """Sweeps: the cells that a TOML file names, every combination of settings and seeds.
 
-A file has `agents`, `seeds`, `options` and `grid` for all environments, and these again, or
-`tuned`, in each of its tables `envs`, which have an `id`; docs/sweeps.md has an example. Options
-are those above with those of the environment over them; its own `agents`, `seeds` and `grid` stand
-in place of those above. `tuned`, a file of `mtlgym tune`, is looked for from the file's folder.
+A file has `agents`, `seeds`, `options` and `grid` for all environments, and these again, or `tuned`
+or `bandits`, in each of its tables `envs`, which have an `id`; docs/sweeps.md has an example. An
+environment's options are added to those above and override them; its own `agents`, `seeds` and
+`grid` replace those above. `tuned`, a file of `mtlgym tune`, is relative to the file's folder.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from typing import Any
 
 from mtlgym import checks
 from mtlgym.bench import tuning as tuned
-from mtlgym.bench.runs.cell import Cell
+from mtlgym.bench.runs.cell import Cell, check_bandits
 from mtlgym.lookup import unknown
 
 SHARED = ("agents", "seeds", "options", "grid")  # said for one environment, or above for all
@@ -33,6 +33,8 @@ class Group:
         grid: an option's values; every combination of all options' values is run.
         tuned: a file of `mtlgym tune`, whose settings are taken, with its options; no `agents` are
             all that it has.
+        bandits: `oracles` and `seeds` of a vector of bandits, on which each run is then made; see
+            `Cell.bandits`.
     """
 
     id: str
@@ -41,11 +43,14 @@ class Group:
     options: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     tuned: str = ""
+    bandits: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse an option that is said twice, and runs by no agent."""
         if self.tuned and (self.options or self.grid):
             raise ValueError("`options` and `grid` do not go with `tuned`, whose file has them")
+        if self.tuned and self.bandits:
+            raise ValueError("`bandits` does not go with `tuned`, whose runs are of single bandits")
         if not self.tuned and not self.agents:
             raise ValueError("`agents` is missing")
         for key in self.grid:
@@ -61,7 +66,7 @@ class Group:
             for values in itertools.product(*self.grid.values())
         ]
         return [
-            Cell(self.id, agent, seed, {**self.options, **chosen})
+            Cell(self.id, agent, seed, {**self.options, **chosen}, bandits=self.bandits)
             for seed in self.seeds
             for chosen in combinations
             for agent in self.agents
@@ -95,7 +100,7 @@ def _group(given: Any, shared: Mapping[str, Any], folder: Path) -> Group:
     if not isinstance(given, Mapping) or not isinstance(given.get("id"), str):
         raise ValueError(f"`envs` must be tables with an `id`, not {given!r}")
     try:
-        _check(given, ("id", "tuned", *SHARED))
+        _check(given, ("id", "tuned", "bandits", *SHARED))
         if "tuned" in given:  # what is said above for all is not for these runs
             seeds = {"seeds": shared["seeds"]} if "seeds" in shared else {}
             return Group(**{**seeds, **given, "tuned": str(folder / given["tuned"])})
@@ -144,10 +149,17 @@ def _tuned(value: Any) -> None:
         raise ValueError(f"`tuned` must be the path of a file, not {value!r}")
 
 
+def _bandits(value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"`bandits` must be a table, not {value!r}")
+    check_bandits(value)
+
+
 CHECKS: dict[str, Callable[[Any], None]] = {
     "agents": _agents,
     "seeds": _seeds,
     "options": _options,
     "grid": _grid,
     "tuned": _tuned,
+    "bandits": _bandits,
 }

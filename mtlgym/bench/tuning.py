@@ -4,7 +4,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from mtlgym import __version__, checks
-from mtlgym.bench.runs.adapters import BanditSubject, subject
 from mtlgym.bench.runs.backends import signals
 from mtlgym.bench.runs.backends.backends import run_cells
 from mtlgym.bench.runs.cell import Cell
@@ -209,20 +207,18 @@ def score(result: Mapping[str, Any]) -> float:
 def _space(search: Search, spec: str) -> Space:
     """What is searched for the spec; that it fits the environment is seen on the way."""
     without = re.sub(rf"^{FIXED}(?=\+|$)", "equal", spec)  # its weights are not known yet
-    made, agent = make(Cell(search.env, without, 0, search.options))
-    with closing(made):
-        wanted = subject(made, agent)
-    if isinstance(wanted, BanditSubject):
-        return Space(spec, len(wanted.tasks))
-    regime = made.router.configuration.regime if hasattr(made, "router") else None
-    training = regime or made.configuration.training
+    env, _, adapter = make(Cell(search.env, without, 0, search.options))
+    env.close()
+    training, tasks = adapter.trainer, len(adapter.tasks)
+    if training is None:
+        return Space(spec, tasks)
     ranges = {
         "lr": Range(training.lr / SPAN, training.lr * SPAN),
         DECAY: Range(LEAST_DECAY, 0.1),
     }
     own = {"lr": training.lr, DECAY: max(training.weight_decay, LEAST_DECAY)}
     free = {key: each for key, each in ranges.items() if key not in search.options}
-    return Space(spec, len(wanted.tasks), free, {key: own[key] for key in free})
+    return Space(spec, tasks, free, {key: own[key] for key in free})
 
 
 def _optuna() -> ModuleType:

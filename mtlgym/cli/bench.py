@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from mtlgym.bench.plan import Plan, plan
+from mtlgym.bench.plan import Plan, figure_cells, plan
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.execution import PLAIN, Execution, Flat
 from mtlgym.bench.runs.options import Options, parse_options
@@ -37,8 +35,7 @@ def bench(
 ) -> int:
     """Train by several agents, or as a published table does; write results, tables and plots.
 
-    Finished runs are kept, and a run that was cut short goes on; but the policies of a figure,
-    which take seconds, are run anew.
+    Finished runs are kept, and a run that was cut short is continued from its last checkpoint.
 
     Args:
         env: id of the environment; see `mtlgym list`.
@@ -109,12 +106,12 @@ def _presets(
 ) -> int:
     """Run the presets of these names, tables and figures."""
     drawn = [name for name in names if name in figures()]
-    if drawn and (data != "auto" or how != PLAIN):
-        raise ValueError("`--data`, `--jobs` and the like do not go with a figure of bandits")
+    if drawn and data != "auto":
+        raise ValueError("`--data` does not go with a figure of bandits, which are synthetic")
     plans = [plan(table(name), data, options) for name in names if name in tables()]
     runs = [(each, each.cells(rows, seeds)) for each in plans]
     codes = [_table(each, cells, out, how) for each, cells in runs]
-    codes += [_figure(name, rows, seeds, out, dict(options)) for name in drawn]
+    codes += [_figure(name, rows, seeds, out, dict(options), how) for name in drawn]
     return max(codes)
 
 
@@ -128,29 +125,23 @@ def _table(chosen: Plan, cells: Sequence[Cell], out: Path, how: Execution) -> in
 
 
 def _figure(
-    name: str, labels: Sequence[str], seeds: Sequence[int], out: Path, options: dict[str, Any]
+    name: str,
+    labels: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    options: dict[str, Any],
+    how: Execution,
 ) -> int:
     """Run policies of a figure preset on all its bandits; print the table, write all files."""
-    from mtlgym.bench import bandit_figure
-    from mtlgym.bench import bandit_figure as bandit_runs
+    from mtlgym.bench.bench import bench_figure
+    from mtlgym.report import bandit_figure
 
     if "oracle" in options:
         raise ValueError("`oracle` is drawn in a figure; `--set oracles=N` says how many")
     figure = figure_of(name, labels, options.pop("oracles", None))
-    seeds, options = tuple(dict.fromkeys(seeds or figure.seeds)), {**figure.options, **options}
-    oracles = bandit_runs.draw_oracles(figure, options)
-    folder = out / figure.env / figure.name
-    known = bandit_figure.settings(figure, options, seeds)
-    bandit_figure.check_folder(known, folder)
-    courses = [bandit_runs.run(figure, row, oracles, seeds, options) for row in track(figure.rows)]
-    bandit_figure.write(figure, courses, oracles, known, folder)
-    table = Table(title=bandit_figure.caption(figure, courses))
-    for title in bandit_figure.TITLES:
-        table.add_column(title, justify="left" if title == "policy" else "right")
-    for line in bandit_figure.lines(courses):
-        table.add_row(*line)
-    console.print(table)
-    console.print(f"Tables and plots are in {folder}")
+    policies = bench_figure(figure, figure_cells(figure, seeds, options), out, how)
+    console.print(bandit_figure.terminal(figure, policies))
+    console.print(f"Tables and plots are in {out / figure.env / figure.name}")
     return 0
 
 

@@ -14,11 +14,13 @@ import gymnasium as gym
 from mtlgym import checks
 from mtlgym.lookup import lookup, unknown
 
-# What texts must look like, and how that is told.
+KINDS = ("training", "routing", "bandit")  # of environments
+# What texts must look like, and how a message describes it.
 FORMS = {
     "id": (r"MTL-[\w-]+-v\d+", "MTL-NAME-vN"),
     "entry_point": (r"[\w.]+:\w+", "module:class"),
     "vector_entry_point": (r"[\w.]+:\w+", "module:class"),
+    "kind": ("|".join(KINDS), f"one of {', '.join(KINDS)}"),
     "title": (r".*\S.*", "a text in one line"),
 }
 
@@ -30,6 +32,7 @@ class Preset:
     Attributes:
         id: the environment's id.
         title: what the environment is, in one line.
+        kind: one of `KINDS`: what an episode is, and so what a run logs and measures.
         entry_point: the environment's class as `module:class`.
         vector_entry_point: the class that `gym.make_vec` makes, where there is one of its own.
         options: what `gym.make` passes to it.
@@ -38,20 +41,11 @@ class Preset:
 
     id: str
     title: str
+    kind: str
     entry_point: str
     vector_entry_point: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     published: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    @property
-    def weighs(self) -> bool:
-        """Whether an action can be task weights."""
-        return self.entry_point.endswith(":TrainingEnv")
-
-    @property
-    def routes(self) -> bool:
-        """Whether an episode is a sample's route, and a run steps the vector form."""
-        return self.entry_point.endswith(":RoutingEnv")
 
 
 @cache

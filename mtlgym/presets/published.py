@@ -19,7 +19,7 @@ HARDWARE = ("channels_last", "compile", "device", "fused")
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """A method of a published table.
 
     Attributes:
@@ -66,7 +66,7 @@ class TablePreset:
     title: str
     env: str
     stand_in: str
-    rows: Sequence[Row]
+    rows: Sequence[PublishedRow]
     seeds: Sequence[int] = (0,)
     options: Mapping[str, Any] = field(default_factory=dict)
     real_options: Mapping[str, Any] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class TablePreset:
         """Whether a row has a published figure."""
         return any(row.published for row in self.rows)
 
-    def options_of(self, row: Row, real: bool) -> dict[str, Any]:
+    def options_of(self, row: PublishedRow, real: bool) -> dict[str, Any]:
         """What the row's environment is made with, on real or embedded data."""
         data = {"data": "real" if real else "embedded"}
         return {**self.options, **(self.real_options if real else {}), **row.options, **data}
@@ -130,7 +130,7 @@ class TablePreset:
         check_rows(self.file, (self.env, self.stand_in), self.rows)
 
 
-def check_rows(file: str, ids: Sequence[str], rows: Sequence[Row]) -> None:
+def check_rows(file: str, ids: Sequence[str], rows: Sequence[PublishedRow]) -> None:
     """See that a preset's ids and its rows' agents are known.
 
     Raises:
@@ -209,11 +209,11 @@ def read_preset(path: Traversable, kind: type[Kind]) -> Kind:
         raise ValueError(f"{path.name}: {error}") from error
 
 
-def _row(given: Any) -> Row:
+def _row(given: Any) -> PublishedRow:
     if not isinstance(given, Mapping):
         raise ValueError(f"`rows` must be tables, not {given!r}")
     try:
-        return _make(Row, given)
+        return _make(PublishedRow, given)
     except ValueError as error:
         raise ValueError(f"row {given.get('label')!r}: {error}") from error
 
@@ -291,7 +291,7 @@ class FigurePreset:
     name: str
     title: str
     env: str
-    rows: Sequence[Row]
+    rows: Sequence[PublishedRow]
     seeds: Sequence[int] = (0,)
     oracles: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -6,21 +6,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from mtlgym.agents import OffPolicyLog
 from mtlgym.agents.off_policy.log import read
-from mtlgym.bench import bandit_figure
-from mtlgym.bench import bandit_figure as bandit_runs
+from mtlgym.bench import sweep
 from mtlgym.bench.bench import bench_table
-from mtlgym.bench.plan import plan
+from mtlgym.bench.plan import figure_cells, plan
 from mtlgym.bench.runs.backends.backends import waves
-from mtlgym.bench.runs.cell import DECISIONS, LOG, Cell
+from mtlgym.bench.runs.cell import DECISIONS, LOG, RESULT, Cell
 from mtlgym.bench.runs.run import Run, run_cell
 from mtlgym.cli.main import main
 from mtlgym.io import jsonl
-from mtlgym.presets.published import Row, TablePreset, figure, figures, table
+from mtlgym.presets.published import PublishedRow, TablePreset, figure, figures, table
+from mtlgym.report import bandit_figure
 
 BANDIT: dict[str, Any] = {"steps": 40, "arms": 3}
 TEXTS: dict[str, Any] = {
@@ -148,10 +149,10 @@ def test_published_figures_stand_beside_the_paper_s_protocol_alone():
 
 
 def test_a_row_learns_from_a_row_that_does_not():
-    rows = [Row("A", "uniform"), Row("B", "counterfactual", log_of="A")]
+    rows = [PublishedRow("A", "uniform"), PublishedRow("B", "counterfactual", log_of="A")]
     TablePreset("x", "x", "MTL-GLUE-v0", "MTL-TextMix-v0", rows)
     for wrong in ("B", "C"):
-        rows[1] = Row("B", "counterfactual", log_of=wrong)
+        rows[1] = PublishedRow("B", "counterfactual", log_of=wrong)
         with pytest.raises(ValueError, match=rf"`log_of` of row 'B' must be one of.*not '{wrong}'"):
             TablePreset("x", "x", "MTL-GLUE-v0", "MTL-TextMix-v0", rows)
 
@@ -191,21 +192,21 @@ def test_the_figure_is_written_and_orders_the_policies(tmp_path, capsys):
 
 def test_the_gap_is_closed_from_uniform_to_the_oracle():
     finals = {"uniform": [[0.5, 0.6, 0.7]], "oracle": [[0.8, 0.8, 0.8]], "exp3s": [[0.7, 0.9, 0.3]]}
-    steps = np.array([0, 10])
-    courses = [
-        bandit_runs.Course(
-            Row(name, name),
-            steps,
+    policies = [
+        bandit_figure.PolicyCurves(
+            name,
+            name,
+            np.array([0, 10]),
             np.array([final, final]),
             np.zeros((2, 1, 3)),
             np.ones((1, 3, 2)),
         )
         for name, final in finals.items()
     ]
-    lines = {line[0]: line for line in bandit_figure.lines(courses)}
+    lines = {line[0]: line for line in bandit_figure.lines(policies)}
     assert lines["exp3s"][1:5] == ["0.7000", "0.7000", "0.7000", "0.50"]
     assert lines["oracle"][4] == "1.00"
-    assert bandit_figure.lines(courses[:1])[0][4:] == ["-", "-"]
+    assert bandit_figure.lines(policies[:1])[0][4:] == ["-", "-"]
 
 
 def test_decisions_can_be_evaluated_after_the_run(tmp_path):
@@ -245,7 +246,7 @@ def test_rows_that_learn_from_others_run_after_them():
         (["--set", "reward=prediction_gain"], "`reward` must be 'improvement' for agent"),
         (["--set", "oracle=[1]"], "`oracle` is drawn in a figure"),
         (["--set", "oracles=0"], "`oracles` must be an integer of at least 1"),
-        (["--jobs", "2"], "do not go with a figure"),
+        (["--data", "real"], "`--data` does not go with a figure"),
         (["--rows", "Randm"], "Did you mean 'Random'"),
     ],
 )
@@ -255,15 +256,92 @@ def test_what_makes_no_figure_is_refused(extra, message, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_figure_does_not_overwrite_one_of_other_settings(tmp_path, capsys):
+def test_a_figure_keeps_its_runs_and_those_of_other_settings(tmp_path):
     command = ["bench", "--preset", "bandit-figure1", "--rows", "Random", "--out", str(tmp_path)]
     options = ["--seeds", "0", "--set", "oracles=1"]
+
+    def results():
+        return {path: path.read_bytes() for path in tmp_path.rglob(RESULT)}
+
     assert main([*command, *options, "steps=20"]) == 0
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert main([*command, *options, "steps=30"]) == 1
-    assert "holds another run (of other options)" in " ".join(capsys.readouterr().err.split())
-    assert before == {path: path.read_bytes() for path in before}
-    assert main([*command, *options, "steps=20"]) == 0
+    before = results()
+    assert main([*command, *options, "steps=30"]) == 0
+    assert len(results()) == 2
+    assert before.items() <= results().items()
+    assert main([*command, *options, "steps=20"]) == 0  # finished: `seconds` are those of before
+    assert before.items() <= results().items()
+    lines = (tmp_path / "MTL-Bandit-v0" / "bandit-figure1" / "results.jsonl").read_text()
+    assert json.loads(lines)["steps"] == 20
+
+
+def chosen_cells(*labels, steps=40):
+    preset = figure("bandit-figure1", labels, oracles=2)
+    return figure_cells(preset, (3, 4), {"steps": steps, "arms": 3})
+
+
+@pytest.mark.parametrize(("label", "stops"), [("Exp3.S", (17, 12)), ("Counterfactual", (55, 50))])
+def test_a_policy_of_a_figure_that_was_stopped_ends_as_one_that_was_not(label, stops, tmp_path):
+    (cell,) = chosen_cells(label)
+    whole = run_cell(cell, tmp_path / "whole")
+    for steps in stops:
+        with pytest.raises(Stopped):
+            run_cell(cell, tmp_path / "cut", stop_at(steps), checkpoint_every=10)
+    again = run_cell(cell, tmp_path / "cut", checkpoint_every=10)
+    assert {**whole, "seconds": 0} == {**again, "seconds": 0}
+    assert (tmp_path / "whole" / LOG).read_bytes() == (tmp_path / "cut" / LOG).read_bytes()
+    assert [(each["oracle"], each["seed"]) for each in whole["bandits_results"]] == [
+        (0, 3),
+        (0, 4),
+        (1, 3),
+        (1, 4),
+    ]
+    assert whole["kind"] == "bandits"
+
+
+def test_a_figure_s_bandits_are_those_of_the_single_environment(tmp_path):
+    (cell,) = chosen_cells("Oracle")
+    result = run_cell(cell, tmp_path)
+    for k, distribution in enumerate(result["distributions"]):
+        env = gym.make("MTL-Bandit-v0", arms=3, steps=40).unwrapped
+        env.reset(seed=1000 + k)
+        assert np.array_equal(distribution, env.oracle)
+    scores = [each["score"] for each in result["bandits_results"]]
+    assert result["test"]["score"] == pytest.approx(np.mean(scores))
+    last = jsonl.read(tmp_path / LOG)[-1]
+    assert last["mean_scores"] == scores
+    assert last["gained"] == [each["gained"] for each in result["bandits_results"]]
+
+
+def test_a_figure_in_processes_is_that_of_one_process(tmp_path):
+    command = ["bench", "--preset", "bandit-figure1", "--rows", "Random", "Exp3.S", "--seeds", "0"]
+    options = ["--set", "oracles=2", "steps=30"]
+    for name, jobs in (("one", "1"), ("two", "2")):
+        assert main([*command, "--jobs", jobs, "--out", str(tmp_path / name), *options]) == 0
+    one, two = (tmp_path / name / "MTL-Bandit-v0" / "bandit-figure1" for name in ("one", "two"))
+    for name in ("results.jsonl", "table.md", "scores.png"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+def test_vectors_of_bandits_are_swept(tmp_path):
+    grid = tmp_path / "grid.toml"
+    grid.write_text(
+        'agents = ["uniform", "exp3s"]\n[[envs]]\nid = "MTL-Bandit-v0"\n'
+        "bandits = { oracles = 2, seeds = [0, 1] }\ngrid = { steps = [20, 30] }\n"
+    )
+    cells = sweep.read(grid)
+    assert len({cell.folder(tmp_path) for cell in cells}) == 4
+    assert main(["sweep", str(grid), "--out", str(tmp_path / "runs")]) == 0
+    assert len(list((tmp_path / "runs").rglob(RESULT))) == 4
+    for wrong, message in (
+        ("bandits = { oracles = 2 }", "`bandits` must have `oracles` and a list `seeds`"),
+        ("bandits = { oracles = 0, seeds = [0] }", "`oracles` must be an integer of at least 1"),
+        ("bandits = 3", "`bandits` must be a table"),
+    ):
+        grid.write_text(f'agents = ["uniform"]\n[[envs]]\nid = "MTL-Bandit-v0"\n{wrong}\n')
+        with pytest.raises(ValueError, match=message):
+            sweep.read(grid)
+    with pytest.raises(ValueError, match="`bandits` goes with environments of bandits"):
+        Cell("MTL-QM9-Mini-v0", "uniform", 0, bandits={"oracles": 1, "seeds": [0]})
 
 
 @pytest.mark.parametrize("agent", ["igbv2", "equal", "nash"])

@@ -4,13 +4,34 @@ import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mtlgym import __version__
-from mtlgym.bench.runs.versions import versions
+from mtlgym import __version__, checks
 from mtlgym.io import checked_json
 from mtlgym.presets.environments import preset
+
+PACKAGES = (
+    "cma",
+    "gymnasium",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "stable-baselines3",
+    "tokenizers",
+    "torch",
+    "torch-geometric",
+    "transformers",
+)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The installed version of each package that results depend on."""
+    return {"mtlgym": __version__, **{package: version(package) for package in PACKAGES}}
+
 
 AGENT, DECISIONS, LOG, RESULT, SETTINGS = (
     "agent",
@@ -43,6 +64,9 @@ class Cell:
             chosen by, which never read the test split.
         policy: of a kept agent that decides and learns nothing: `path`, `sha256` and whether to
             `trust` it; `agent` is its spec then. Empty for a new agent.
+        bandits: of a vector of bandits under one policy: `oracles`, how many are drawn, and
+            `seeds`, with which each is combined; `seed` is then of the agent alone. Empty for one
+            environment.
     """
 
     env: str
@@ -55,16 +79,30 @@ class Cell:
     tuned: Mapping[str, Any] = field(default_factory=dict)
     split: str = SPLITS[0]
     policy: Mapping[str, Any] = field(default_factory=dict)
+    bandits: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse another split."""
+        """Refuse another split, and bandits without oracles or seeds."""
         if self.split not in SPLITS:
             raise ValueError(f"`split` must be one of {SPLITS}, not {self.split!r}")
+        if self.bandits:
+            check_bandits(self.bandits)
+            if preset(self.env).kind != "bandit":
+                raise ValueError(f"`bandits` goes with environments of bandits, not {self.env}")
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> "Cell":
         """The cell that the result is of."""
         return cls(**{f.name: result[f.name] for f in fields(cls) if f.name in result})
+
+    @property
+    def kind(self) -> str:
+        """The kind of its environment: `training`, `routing`, `bandit`, or `bandits` for a vector.
+
+        Raises:
+            ValueError: for an unknown id.
+        """
+        return "bandits" if self.bandits else preset(self.env).kind
 
     @property
     def name(self) -> str:
@@ -92,6 +130,21 @@ class Cell:
         if self.policy:  # wherever it lies
             whole["policy"] = self.policy["sha256"]
         return json.loads(json.dumps(whole))
+
+
+def check_bandits(bandits: Mapping[str, Any]) -> None:
+    """Refuse anything but a number of oracles, and seeds.
+
+    Raises:
+        ValueError: names what is wrong with it.
+    """
+    if set(bandits) != {"oracles", "seeds"} or not isinstance(bandits["seeds"], list | tuple):
+        raise ValueError(f"`bandits` must have `oracles` and a list `seeds`, not {bandits!r}")
+    checks.integer("oracles", bandits["oracles"], least=1)
+    if not bandits["seeds"]:
+        raise ValueError("`seeds` of `bandits` must be at least one")
+    for seed in bandits["seeds"]:
+        checks.integer("seeds", seed, least=0)
 
 
 def open_folder(cell: Cell, folder: Path, data: Mapping[str, str]) -> None:

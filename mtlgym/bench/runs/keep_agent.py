@@ -26,7 +26,7 @@ def keep(cell: Cell, folder: Path) -> Path:
         if _is_kept(path):
             return path
         alone = {key: value for key, value in cell.options.items() if key != "distributed"}
-        env, agent = make(replace(cell, options=alone))
+        env, agent, _ = make(replace(cell, options=alone))
         with closing(env):
             agent.load_state_dict(_last(cell, folder))
             agents.save(path, agent, spec=cell.agent, seed=cell.seed, env=env)

@@ -11,6 +11,7 @@ from typing import Any
 from mtlgym import __version__
 from mtlgym.bench.runs.cell import CELLS, LOG, RESULT, Cell
 from mtlgym.io import checked_json, jsonl
+from mtlgym.presets.environments import preset
 
 LAYOUT: Mapping[str, Any] = {  # what every result has
     "env": str,
@@ -89,6 +90,7 @@ def in_cells(folder: Path) -> Iterator[Finished]:
         try:
             result = checked_json.read(path)
             _check(path, result)
+            result.setdefault("kind", preset(result["env"]).kind)  # of runs before kinds were kept
         except ValueError as error:
             warnings.warn(f"{error}; it is left out", UserWarning, stacklevel=2)
             continue

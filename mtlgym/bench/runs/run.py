@@ -8,17 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mtlgym import checks
 from mtlgym.bench.runs import checkpoints
-from mtlgym.bench.runs.adapters import subject
 from mtlgym.bench.runs.backends import signals
-from mtlgym.bench.runs.cell import RESULT, Cell, open_folder, read_result
+from mtlgym.bench.runs.cell import RESULT, Cell, open_folder, read_result, versions
 from mtlgym.bench.runs.checkpoints import DamagedError
-from mtlgym.bench.runs.decisions import prepare
 from mtlgym.bench.runs.execution import CHECKPOINT_EVERY
 from mtlgym.bench.runs.factory import make
-from mtlgym.bench.runs.logs import Means, Traces
-from mtlgym.bench.runs.versions import versions
+from mtlgym.bench.runs.logs import Means, RunLogs, prepare
 from mtlgym.io import checked_json
 from mtlgym.io.lock import held
 
@@ -49,11 +48,10 @@ class Run:
     def __post_init__(self) -> None:
         """Make the environment and the agent; continue from the newest whole checkpoint."""
         checks.integer("checkpoint_every", self.checkpoint_every, least=1)
-        self._env, self._agent = make(self.cell)
-        self._subject = subject(self._env, self._agent)
-        self._logged = self._agent if self._subject.selects else None  # its decisions are
+        self._env, self._agent, self._adapter = make(self.cell)
+        self._logged = self._agent if self._adapter.selects else None  # its decisions are
         try:
-            open_folder(self.cell, self.folder, self._subject.source)
+            open_folder(self.cell, self.folder, self._adapter.source)
             if checkpoints.newest(self.folder, self._continue) is None:
                 self._begin()
         except BaseException:
@@ -63,17 +61,17 @@ class Run:
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks' or arms' names."""
-        return self._subject.tasks
+        return self._adapter.tasks
 
     @property
     def step(self) -> int:
         """Steps made in this episode."""
-        return self._info["step"]
+        return int(np.max(self._info["step"]))  # the same in all rows of a vector
 
     @property
     def budget(self) -> int:
         """Steps in the episode."""
-        return self._subject.budget()
+        return self._adapter.budget()
 
     def finish(
         self, on_step: "OnStep" = lambda run: None, on_row: "OnRow" = lambda run, row: None
@@ -88,7 +86,7 @@ class Run:
             InterruptedRunError: if a signal asked for it; a checkpoint has been written then.
             OSError: if a file cannot be written; the last checkpoint is whole.
         """
-        with closing(self._env), closing(self._traces):
+        with closing(self._env), closing(self._logs):
             self._play(on_step, on_row)
             self._save()
             result = self._result()
@@ -100,15 +98,15 @@ class Run:
 
     def describe(self) -> str:
         """Where the run stands, in a few words."""
-        known = [f"{key} {self._info[key]:.4g}" for key in SHOWN if key in self._info]
+        known = [f"{key} {np.mean(self._info[key]):.4g}" for key in SHOWN if key in self._info]
         return ", ".join([*known, *(["practice"] if self.practice else [])])
 
     def _begin(self) -> None:
         prepare(self.cell, self.folder, self._agent)
         self.practice = self._practised = getattr(self._agent, "practice", 0)
-        self._observation, self._info = self._env.reset(seed=self.cell.seed)
-        self._means = Means.none(len(self._subject.tasks))
-        self._traces = Traces(self.cell, self.folder, self._logged, self.tasks)
+        self._observation, self._info = self._env.reset(seed=self._adapter.seed)
+        self._means = Means.none(len(self._adapter.tasks))
+        self._logs = RunLogs(self.cell, self.folder, self._logged, self.tasks)
 
     def _play(self, on_step: "OnStep", on_row: "OnRow") -> None:
         while self._env.is_open or self.practice:
@@ -130,39 +128,40 @@ class Run:
         before, old, started = self._observation, self._info, time.perf_counter()
         action = self._agent.act(before, old)
         self.seconds += time.perf_counter() - started
-        probabilities = self._traces.decisions.probabilities()  # some agents take long to say
+        probabilities = self._logs.decisions.probabilities()  # some agents take long to say
         started = time.perf_counter()
         after, reward, terminated, truncated, info = self._env.step(action)
         self._agent.learn(before, action, reward, after, terminated, truncated, info)
         self.seconds += time.perf_counter() - started
         self._observation, self._info = after, info
-        self._traces.decisions.write(action, probabilities, info)
-        self._subject.count(self._means, old, action, reward, info)
-        if not self._env.is_open or self.step % self._subject.period() == 0:
+        self._logs.decisions.write(action, probabilities, info)
+        self._adapter.count(self._means, old, action, reward, info)
+        if not self._env.is_open or self.step % self._adapter.period() == 0:
             return self._write_row(old.get("epoch"))
         return None
 
     def _write_row(self, epoch: int | None) -> dict[str, Any] | None:
         """Write a row on the period that has ended and give it; None in practice."""
-        means, self._means = self._means, Means.none(len(self._subject.tasks))
+        means, self._means = self._means, Means.none(len(self._adapter.tasks))
         if self.practice:
             return None
         when = {"step": self.step} if epoch is None else {"epoch": epoch, "step": self.step}
-        row = {**when, **self._subject.row(means, self._info)}
-        self._traces.write_row(row, means, self.seconds)
+        row = {**when, **self._adapter.row(means, self._info)}
+        self._logs.write_row(row, means, self.seconds)
         return row
 
     def _result(self) -> dict[str, Any]:
         """The run's figures; this alone reads the test set."""
         return {
             **self.cell.to_dict(),
-            "tasks": list(self._subject.tasks),
-            **self._subject.result(self._info, self.cell.split),
+            "kind": self.cell.kind,
+            "tasks": list(self._adapter.tasks),
+            **self._adapter.result(self._info, self.cell.split),
             "steps": self.step,
             "practice": self._practised,
             "seconds": round(self.seconds, 3),
-            **self._traces.decisions.summary(self.step),
-            "log_sha256": self._traces.log.sha256,
+            **self._logs.decisions.summary(self.step),
+            "log_sha256": self._logs.log.sha256,
             "versions": versions(),
         }
 
@@ -172,9 +171,9 @@ class Run:
             "step": self.step,
             "env": self._env.state_dict(),
             "agent": self._agent.state_dict(),
-            "subject": self._subject.state_dict(),
+            "subject": self._adapter.state_dict(),
             "means": asdict(self._means),
-            "traces": self._traces.state_dict(),
+            "traces": self._logs.state_dict(),
             "practice": self.practice,
             "practised": self._practised,
             "seconds": self.seconds,
@@ -190,10 +189,10 @@ class Run:
         """
         if not isinstance(state, dict) or state.get("cell") != self.cell.describe():
             raise DamagedError("it is the checkpoint of another run")
-        self._traces = Traces(self.cell, self.folder, self._logged, self.tasks, state["traces"])
+        self._logs = RunLogs(self.cell, self.folder, self._logged, self.tasks, state["traces"])
         self._observation, self._info = self._env.load_state_dict(state["env"])
         self._agent.load_state_dict(state["agent"])
-        self._subject.load_state_dict(state["subject"])
+        self._adapter.load_state_dict(state["subject"])
         self._means = Means(**state["means"])
         self.practice, self._practised = state["practice"], state["practised"]
         self.seconds = state["seconds"]

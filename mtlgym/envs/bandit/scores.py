@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from mtlgym.envs.bandit.arms import Bandit
 
+ROW_ARRAYS = ("score", "since", "observed", "gain", "improvement")  # of `ScoreRows`
+
 
 class Scores:
     """Where the episode of one bandit stands.
@@ -116,8 +118,8 @@ class ScoreRows:
 
     def clear(self, rows: NDArray[np.bool_]) -> None:
         """Start the episodes of these rows anew."""
-        for array in (self._score, self._since, self._observed, self._gain, self._improvement):
-            array[rows] = 0.0
+        for name in ROW_ARRAYS:
+            getattr(self, f"_{name}")[rows] = 0.0
 
     def observe(self) -> NDArray[np.float32]:
         """A fresh array of all observations, (rows, 2 arms + 1)."""
@@ -134,3 +136,12 @@ class ScoreRows:
             "improvement": self._improvement.copy(),
             "step": self._since[:, -1].astype(np.int64),
         }
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Copies of all that a pull changes, (rows, ...)."""
+        return {name: getattr(self, f"_{name}").copy() for name in ROW_ARRAYS}
+
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Load a state of `state_dict` of as many rows."""
+        for name in ROW_ARRAYS:
+            getattr(self, f"_{name}")[:] = state[name]

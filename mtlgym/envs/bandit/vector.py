@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mtlgym import checks
 from mtlgym.checks import as_array
-from mtlgym.envs import vector_api
+from mtlgym.envs import saved_state, vector_api
 from mtlgym.envs.bandit.arms import Bandit, build, configure, draw
 from mtlgym.envs.bandit.scores import ScoreRows
 
@@ -90,6 +90,11 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         self._require_bandits()
         return tuple(self._seeds)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether an episode of some row is under way."""
+        return self._bandits is not None and not self._rows.over().all()
+
     def reset(
         self,
         *,
@@ -145,6 +150,48 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         terminated = np.zeros(self.num_envs, np.bool_)  # bandits have no end of their own
         return self._rows.observe(), rewards, terminated, truncated, infos
 
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that changes, in plain values and arrays.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before `reset`.
+        """
+        self._require_bandits()
+        state = {
+            "drawn": self._drawn.copy(),
+            "seeds": list(self._seeds),
+            "scores": self._rows.state_dict(),
+            "over": self._over.copy(),
+        }
+        return saved_state.sign(state, self._description)
+
+    def load_state_dict(self, state: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Load a state of `state_dict`; give the observation and info at which it was taken.
+
+        The rows then continue bit for bit.
+
+        Raises:
+            ValueError: for a state of another version, of other options or another number of rows;
+                nothing has changed then.
+        """
+        content = saved_state.verify(state, self._description)
+        self._draw_from(content["drawn"].copy(), list(content["seeds"]))
+        self._rows.load_state_dict(content["scores"])
+        self._over = content["over"].copy()
+        return self._rows.observe(), vector_api.masked(self._rows.values(), self._every)
+
+    @property
+    def _description(self) -> dict[str, Any]:
+        return {**self.options.description, "num_envs": self.num_envs}
+
+    def _draw_from(self, drawn: NDArray[np.float64], seeds: list[int]) -> None:
+        """Build the bandits of these parameters, which were drawn from these seeds."""
+        self._drawn, self._seeds = drawn, seeds
+        self._bandits = build(self.options, drawn)
+        self.oracle, self.max_p = self._bandits.oracle, self._bandits.max_p
+        self.learning_increment = self._bandits.learning_increment
+        self.forget_increment = self._bandits.forget_increment
+
     def _require_bandits(self) -> Bandit:
         if self._bandits is None:
             raise ResetNeeded("there are no bandits yet: call reset() first")
@@ -161,11 +208,7 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
             rng, used[row] = seeding.np_random(seeds[row])
             drawn[row] = draw(self.options, rng)
         if anew:
-            self._drawn, self._seeds = drawn, used
-            self._bandits = build(self.options, drawn)
-            self.oracle, self.max_p = self._bandits.oracle, self._bandits.max_p
-            self.learning_increment = self._bandits.learning_increment
-            self.forget_increment = self._bandits.forget_increment
+            self._draw_from(drawn, used)
 
     def _checked(self, actions: Any) -> NDArray[np.int64]:
         given, arms = as_array(actions), self.options.arms

@@ -189,6 +189,6 @@ def parallel(id: str, **options: Any) -> RoutingParallelEnv:
     Raises:
         ValueError: for another id, an unknown option or a value that is not allowed.
     """
-    routed = {name: preset for name, preset in presets().items() if preset.routes}
+    routed = {name: preset for name, preset in presets().items() if preset.kind == "routing"}
     chosen = lookup(routed, id, "id of a routing environment")
     return RoutingParallelEnv(**{**chosen.options, **options})
