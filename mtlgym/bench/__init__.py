@@ -1,1 +1,1 @@
-"""Run cells (environment, agent, seed), and say what came of them."""
+"""Benchmarks: presets, sweeps and tuning, whose runs are cells (environment, agent, seed)."""

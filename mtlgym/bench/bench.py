@@ -1,4 +1,4 @@
-"""Many cells, and the files that show what came of them."""
+"""Benchmarks: many cells, and the tables and plots of their results."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def bench(
     how: Execution = PLAIN,
     tuned: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Run every agent from every seed; give the results of all finished cells of these options.
+    """Run every agent from every seed; return the results of all finished cells of these options.
 
     Finished cells are not run again. With `tuned`, a file of `mtlgym tune`, the agents run as they
     were tuned, all that were if `specs` names none, with the options that they were tuned with.
@@ -62,7 +62,7 @@ def bench(
 
 
 def folder_of(out: Path, env: str, tuned: Path | None) -> Path:
-    """Where tables and plots of the environment's runs are; those of tuned agents are apart."""
+    """The folder of the tables and plots; those of tuned agents have their own."""
     return out / env if tuned is None else out / env / "tuned"
 
 
@@ -72,7 +72,7 @@ def bench_table(
     out: Path,
     how: Execution = PLAIN,
 ) -> list[dict[str, Any]]:
-    """Run cells of a table preset; give the results of all its finished cells.
+    """Run cells of a table preset; return the results of all its finished cells.
 
     Finished cells are not run again. Cells of equal rows are shared by presets; tables and plots
     are in a folder a preset.
@@ -90,7 +90,7 @@ def bench_table(
 def bench_figure(
     figure: FigurePreset, cells: Sequence[Cell], out: Path, how: Execution = PLAIN
 ) -> bandit_figure.Policies:
-    """Run the cells of a figure preset; give the curves of their policies.
+    """Run the cells of a figure preset; return the curves of their policies.
 
     Finished cells are not run again. Tables and plots are of these cells.
 
@@ -104,7 +104,7 @@ def bench_figure(
 
 
 def check_and_run(cells: Sequence[Cell], out: Path, how: Execution) -> list[dict[str, Any]]:
-    """Run the cells in their folders, once one of each kind has been made; give their results."""
+    """Make one cell of each agent and options as a check, run all; return their results."""
     kinds = {repr(replace(cell, seed=0)): cell for cell in cells}
     for cell in kinds.values():
         try:

@@ -20,7 +20,7 @@ class Plan:
     Attributes:
         table: the preset.
         real: whether it runs on the real data.
-        options: what the user sets beside the preset's own options.
+        options: the user's, added to the preset's own.
     """
 
     table: TablePreset
@@ -28,7 +28,7 @@ class Plan:
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        """Refuse options that would make a row another method."""
+        """Refuse options that contradict those of a row."""
         if "data" in self.options:
             raise ValueError("`data` of a preset's runs is what `--data` says; leave it out of it")
         for row in self.rows:
@@ -46,11 +46,11 @@ class Plan:
 
     @property
     def rows(self) -> list[PublishedRow]:
-        """The rows that these data can give."""
+        """The rows that exist for these data."""
         return [row for row in self.table.rows if self.real or row.data != "real"]
 
     def describe(self) -> str:
-        """What is run, and on which data."""
+        """The title of the preset, the environment and the data, for the terminal."""
         what = f"{self.table.name}: {self.table.title}."
         if self.real:
             return f"{what} On the real data, by {self.env}."
@@ -71,14 +71,14 @@ class Plan:
         """The cells of these rows, or all, a seed at a time; the preset's seeds if none are given.
 
         Raises:
-            ValueError: for a label that no row has; says which one is nearest.
+            ValueError: for a label that no row has; names the nearest.
         """
         known = {row.label: row for row in self.rows}
         rows = [lookup(known, label, f"row of {self.table.name}") for label in labels or known]
         return [self._cell(row, seed) for seed in seeds or self.table.seeds for row in rows]
 
     def of(self, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those results that are of one of the rows, from whatever seed, in the rows' order."""
+        """The results of one of the rows, from any seed, in the order of the rows."""
         cells = self.cells(seeds=(0,))
         wanted = {_protocol(cell.to_dict()): place for place, cell in enumerate(cells)}
         mine = [result for result in results if _protocol(result) in wanted]
@@ -97,11 +97,11 @@ def plan(table: TablePreset, data: str = "auto", options: Mapping[str, Any] | No
         table: the preset.
         data: "auto" takes the real data if they are there, "real" insists on them, "embedded"
             takes the stand-in.
-        options: what to set beside the preset's own options.
+        options: added to the preset's own.
 
     Raises:
         ValueError: for another mode, or options that contradict a row's.
-        FileNotFoundError: for "real" without the files; says where and how to get them.
+        FileNotFoundError: for "real" without the files; names the folder and how to get them.
     """
     dataset = _dataset(table)
     found = sources.find(dataset.name) if data == "auto" else sources.choose(data, dataset.name)
@@ -114,7 +114,7 @@ def _dataset(table: TablePreset) -> sources.Dataset:
 
 
 def _protocol(result: Mapping[str, Any]) -> str:
-    """All that says what a result is of, but for the seed."""
+    """All settings of a result but for the seed, as text."""
     keys = ("env", "label", "agent", "options", "stand_in_for")
     return json.dumps([result.get(key) for key in keys], sort_keys=True)
 
@@ -127,7 +127,7 @@ def figure_cells(
     Args:
         figure: the preset.
         seeds: of the bandits; the preset's by default. A policy's own draws start from the first.
-        options: what to set beside the preset's own options.
+        options: added to the preset's own.
     """
     chosen = list(dict.fromkeys(seeds or figure.seeds))
     bandits = {"oracles": figure.oracles, "seeds": chosen}

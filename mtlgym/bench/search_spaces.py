@@ -1,4 +1,4 @@
-"""What is searched when an agent or a method is tuned: ranges of its settings and of training's."""
+"""Search spaces for tuning: ranges of the settings of agents, methods and training."""
 
 import inspect
 import json
@@ -90,7 +90,7 @@ FIXED = "fixed"
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched for one spec in one environment.
+    """The search space of one spec in one environment.
 
     Attributes:
         spec: the agent or method; settings that it names are not searched.
@@ -139,7 +139,7 @@ class Space:
         return {key: each.suggest(trial, key) for key, each in self.ranges.items()}
 
     def options(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the settings that are options of the environment."""
+        """The settings that are options of the environment."""
         found = {key: chosen[key] for key in self.training}
         if found.get(DECAY, 1.0) <= LEAST_DECAY:
             found[DECAY] = 0.0

@@ -1,4 +1,4 @@
-"""Single-task models: what multi-task training is compared with."""
+"""Single-task models: the baseline of multi-task training."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def single_task(
         for seed in seeds
         for task in tasks
     ]
-    places = [(cell, cell.folder(out / STL)) for cell in cells]  # apart from runs of all tasks
+    places = [(cell, cell.folder(out / STL)) for cell in cells]  # separate from runs of all tasks
     if not places:
         raise ValueError("`seeds` must name at least one")
     values: dict[str, list[float]] = {}

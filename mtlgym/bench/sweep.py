@@ -18,7 +18,7 @@ from mtlgym.bench import tuning as tuned
 from mtlgym.bench.runs.cell import Cell, check_bandits
 from mtlgym.lookup import unknown
 
-SHARED = ("agents", "seeds", "options", "grid")  # said for one environment, or above for all
+SHARED = ("agents", "seeds", "options", "grid")  # keys of one environment, or of the file for all
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Group:
     bandits: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse an option that is said twice, and runs by no agent."""
+        """Refuse an option that is given twice, and a group without agents."""
         if self.tuned and (self.options or self.grid):
             raise ValueError("`options` and `grid` do not go with `tuned`, whose file has them")
         if self.tuned and self.bandits:
@@ -77,7 +77,7 @@ def read(path: Path) -> list[Cell]:
     """The cells of the file.
 
     Raises:
-        ValueError: for what is not understood; names the file, the key and the environment.
+        ValueError: for an unknown key or a wrong value; names the file, the key, the environment.
         OSError: if it cannot be read.
     """
     try:
@@ -101,7 +101,7 @@ def _group(given: Any, shared: Mapping[str, Any], folder: Path) -> Group:
         raise ValueError(f"`envs` must be tables with an `id`, not {given!r}")
     try:
         _check(given, ("id", "tuned", "bandits", *SHARED))
-        if "tuned" in given:  # what is said above for all is not for these runs
+        if "tuned" in given:  # the keys for all environments do not apply to these runs
             seeds = {"seeds": shared["seeds"]} if "seeds" in shared else {}
             return Group(**{**seeds, **given, "tuned": str(folder / given["tuned"])})
         options = {**shared.get("options", {}), **given.get("options", {})}

@@ -29,7 +29,7 @@ def cells(path: Path, env: str, specs: Sequence[str], seeds: Sequence[int]) -> l
     Args:
         path: the file that `tune` gave.
         env: the environment's id.
-        specs: those that were tuned, or some of them; all if none are given.
+        specs: some of the tuned specs; all by default.
         seeds: one cell a seed.
 
     Raises:
@@ -53,19 +53,19 @@ def cells(path: Path, env: str, specs: Sequence[str], seeds: Sequence[int]) -> l
     return made
 
 
-AT_ONCE = 4  # trials that are proposed before the first of them is judged, whatever runs at once
-TRIALS, TUNED = "tuning", "tuned"  # folders: of the trials' cells, and of what was chosen
+AT_ONCE = 4  # trials proposed before the first of them is scored, independent of `jobs`
+TRIALS, TUNED = "tuning", "tuned"  # folders: of the trials' cells, and of the chosen settings
 
 
 @dataclass(frozen=True)
 class Search:
-    """What all trials of a search share.
+    """The settings that all trials of a search share.
 
     Attributes:
         env: the environment's id.
         trials: for each agent or method, at least one.
         seeds: a trial is one run a seed; take others than those of the comparison.
-        options: what `gym.make` gets; `lr` and `weight_decay` are not searched if they are in it.
+        options: of `gym.make`; `lr` and `weight_decay` are not searched if they are among them.
     """
 
     env: str
@@ -80,7 +80,7 @@ class Search:
             raise ValueError(f"`seeds` must be at least one, each once, not {self.seeds!r}")
 
     def describe(self) -> dict[str, Any]:
-        """All that decides what is chosen, in plain values."""
+        """All that the choice depends on, in plain values."""
         plain = {**asdict(self), "by": "validation", "version": __version__}
         return json.loads(json.dumps(plain))
 
@@ -92,24 +92,24 @@ def tune(
     how: Execution = PLAIN,
     on_tuned: Callable[[str, Mapping[str, Any]], None] = lambda spec, found: None,
 ) -> Path:
-    """Tune each spec; give the file of what was chosen, which `mtlgym.bench.tuning.cells` reads.
+    """Tune each spec; return the file of the chosen settings, which `cells` reads.
 
     The first trial has the published settings, so that none is worse than these on validation. A
     trial's score is its mean over the seeds. Trials follow from the search and the scores alone and
-    are cells of their own, so a search that was cut short goes on where it was.
+    are cells of their own, so an interrupted search continues.
 
     Args:
         search: the environment, the budget and the options.
         specs: agents and methods, as `mtlgym.agents.make` takes them; settings in them are kept.
         out: folder for everything.
         how: how the runs are carried out.
-        on_tuned: called after each spec with what was chosen.
+        on_tuned: called after each spec with the chosen settings.
 
     Raises:
         ValueError: for an unknown id, agent or option, or if the file is there already and of
             another search, before anything is run; for runs that end before they validate, or a
             spec whose every trial broke down.
-        ImportError: without Optuna; says how to get it.
+        ImportError: without Optuna; names the extra.
     """
     if not specs:
         raise ValueError("`agents` must name at least one")
@@ -126,7 +126,7 @@ def tune(
 
 
 def _known(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What this search has chosen before."""
+    """The settings that this search has chosen so far."""
     found = checked_json.read(path) if path.exists() else {**wanted, "methods": {}}
     methods = found.pop("methods")
     differing = sorted(key for key in wanted if found.get(key) != wanted[key])
@@ -205,7 +205,7 @@ def score(result: Mapping[str, Any]) -> float:
 
 
 def _space(search: Search, spec: str) -> Space:
-    """What is searched for the spec; that it fits the environment is seen on the way."""
+    """The search space of the spec; makes the environment and the agent once, as a check."""
     without = re.sub(rf"^{FIXED}(?=\+|$)", "equal", spec)  # its weights are not known yet
     env, _, adapter = make(Cell(search.env, without, 0, search.options))
     env.close()

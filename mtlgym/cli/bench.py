@@ -39,9 +39,9 @@ def bench(
 
     Args:
         env: id of the environment; see `mtlgym list`.
-        agents: as for `mtlgym train`; `equal` is what training times are compared with.
+        agents: as for `mtlgym train`; training times are relative to `equal`.
         preset: a published table or figure in place of `env` and `agents`; see `mtlgym list`. A
-            beginning of names up to a dash, as `vmtl-table15`, is all presets that have it.
+            prefix of names up to a dash, as `vmtl-table15`, means all presets with it.
         rows: which rows of the preset, by their labels; all by default.
         data: of the preset: `auto` takes the real data if they are there, else a stand-in, which
             is what `embedded` takes; `real` takes nothing else.
@@ -82,10 +82,10 @@ def bench(
 
 
 def presets_of(name: str) -> list[str]:
-    """The preset of that name, else all whose names begin with it and a dash.
+    """The preset of that name, or else all whose names start with it and a dash.
 
     Raises:
-        ValueError: for what is neither, with the nearest name.
+        ValueError: for a name that is neither; names the nearest.
     """
     known = {**tables(), **figures()}
     parts = [each for each in known if each.startswith(f"{name}-")]
@@ -116,7 +116,7 @@ def _presets(
 
 
 def _table(chosen: Plan, cells: Sequence[Cell], out: Path, how: Execution) -> int:
-    """Run cells of a table preset, and say first on which data."""
+    """Print which data are used, then run cells of a table preset."""
     from mtlgym.bench.bench import bench_table
 
     console.print(chosen.describe(), soft_wrap=True, style=None if chosen.real else "yellow")
@@ -148,7 +148,7 @@ def _figure(
 def _tell(
     results: Sequence[dict[str, Any]], folder: Path, preset: TablePreset | None = None
 ) -> int:
-    """Print the table; the exit code says whether a run broke down."""
+    """Print the table; the exit code is 1 if a run failed."""
     from mtlgym.report import text_tables
     from mtlgym.report.summary import summarise
 

@@ -32,7 +32,7 @@ def sb3_rules(make: Maker, steps: int) -> None:
 
 
 def same_seed(make: Maker, steps: int) -> None:
-    """One seed gives one rollout, whatever other environments do in between."""
+    """One seed gives one rollout, even if other environments step in between."""
     one, other, between = (make() for _ in range(3))
     between.reset(seed=1)
     first = rollout(one, 0, steps)

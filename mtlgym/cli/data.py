@@ -24,7 +24,7 @@ def status() -> int:
 
 
 def verify() -> int:
-    """Read every file that is there, and compare those that have a SHA-256 with it."""
+    """Read every file of the data sets; compare SHA-256 checksums where they are known."""
     audits = [each for name in sources.DATASETS for each in audit.audit(name).items()]
     for path, damage in audits:
         text, style = (f"damaged  {damage}", "red") if damage else (f"sound  {path}", "green")
@@ -38,13 +38,13 @@ def features(
     batch_size: int = 32,
     threads: int | None = None,
 ) -> int:
-    """Compute the features of a benchmark's images. Called again, it goes on with the next domain.
+    """Compute the features of a benchmark's images. An interrupted call continues when repeated.
 
-    They are kept beside the images, in `features`, where environments find them.
+    They are written beside the images, to `features`, where environments look for them.
 
     Args:
         name: office_home, office_caltech, imageclef or domainnet.
-        backbone: what makes features of images: efficientnet_lite0; transformers:NAME for an image
+        backbone: the network of the features: efficientnet_lite0; transformers:NAME for an image
             model on the Hugging Face hub or in a local folder; or the path of a .pt2 file.
         batch_size: images that are run at once.
         threads: of torch; as many as it chooses by default.

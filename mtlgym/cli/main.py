@@ -32,7 +32,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; give the exit code."""
+    """Run the command; return the exit code."""
     try:
         return tyro.extras.subcommand_cli_from_dict(
             COMMANDS, args=arguments, prog="mtlgym", description=__doc__
@@ -41,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return FAILED
     except signals.InterruptedRunError as error:
-        _complain("interrupted; the same command goes on from the last checkpoints")
+        _complain("interrupted; the same command continues from the last checkpoints")
         return error.exit_code
     except KeyboardInterrupt:
-        _complain("interrupted; the same command goes on from the last checkpoints")
+        _complain("interrupted; the same command continues from the last checkpoints")
         return INTERRUPTED
 
 

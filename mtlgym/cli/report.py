@@ -8,7 +8,7 @@ from mtlgym.cli.bench import console
 
 
 def report(runs: tyro.conf.Positional[Path], out: Path = Path("report")) -> int:
-    """Make one page of all finished runs below a folder, with its tables and pictures beside it.
+    """Make one page of all finished runs below a folder, with its tables and plots beside it.
 
     Args:
         runs: the folder that `mtlgym bench --out` or `mtlgym train --out` wrote to.
@@ -17,5 +17,5 @@ def report(runs: tyro.conf.Positional[Path], out: Path = Path("report")) -> int:
     from mtlgym.report.write import write
 
     page = write(out, runs)
-    console.print(f"The report is {page}; its tables and pictures are beside it")
+    console.print(f"The report is {page}; its tables and plots are beside it")
     return 0

@@ -10,7 +10,7 @@ from mtlgym.cli.bench import FAILED, console
 
 
 def sweep(grid: tyro.conf.Positional[Path], out: Path = Path("runs"), how: Flat = PLAIN) -> int:
-    """Run every combination that a file names. Called again, it goes on where it was cut short.
+    """Run every combination in a file. An interrupted sweep continues when called again.
 
     Args:
         grid: a TOML file; docs/sweeps.md has an example.

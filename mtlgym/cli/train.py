@@ -26,7 +26,7 @@ def train(
     policy: Path | None = None,
     trust: bool = False,
 ) -> int:
-    """Train one environment by one agent, and keep the agent. Called again, a cut run goes on.
+    """Train one environment by one agent, and save the agent. Called again, it continues.
 
     With `--set distributed=true`, in all processes that torchrun starts; the first has the agent.
 
@@ -42,10 +42,10 @@ def train(
         options: options of the environment.
         checkpoint_every: steps from one checkpoint to the next.
         threads: of torch; with small models one is the fastest.
-        log: where else the log goes: tensorboard, wandb (offline).
-        policy: in place of `agent`, one that was kept: the folder `agent` of another run, or a zip
-            of Stable-Baselines3. It learns nothing more.
-        trust: open such a zip, which can run any code of whoever made it.
+        log: loggers besides the log file: tensorboard, wandb (offline).
+        policy: instead of `agent`, a saved agent: the folder `agent` of another run, or a zip of
+            Stable-Baselines3. It does not learn.
+        trust: open such a zip, which can run code of its author.
     """
     import torch
 
@@ -71,15 +71,15 @@ def train(
             loggers.close()
     console.print_json(json.dumps(result))
     if policy is None:
-        Console(stderr=True).print(f"The agent is kept in {keep(cell, folder)}", soft_wrap=True)
+        Console(stderr=True).print(f"The agent is saved in {keep(cell, folder)}", soft_wrap=True)
     return FAILED if result["failure"] else 0
 
 
 def _follow(cell: Cell, folder: Path) -> int:
-    """Take part in the training that the first process leads, until that ends."""
+    """Take part in the training of the first process until it ends."""
     from mtlgym.bench.runs.factory import make
 
-    if read_result(cell, folder) is None:  # else the leader makes no environment either
+    if read_result(cell, folder) is None:  # else the first process makes no environment either
         with signals.caught():  # the leader decides when to stop
             make(cell)[0].follow()
     return 0

@@ -21,14 +21,14 @@ def tune(
     """Search settings of agents and methods, the same number of trials for each.
 
     Learning rate, weight decay and each one's own settings are searched, fixed task weights among
-    them, by Optuna's TPE; what validates best is chosen. `mtlgym bench --tuned` takes the file.
-    Called again, a search that was cut short goes on.
+    them, by Optuna's TPE; the settings with the best validation are chosen, and written to a file
+    for `mtlgym bench --tuned`. An interrupted search continues when called again.
 
     Args:
         env: id of the environment; see `mtlgym list`.
-        agents: as for `mtlgym train`; settings that they name are kept.
+        agents: as for `mtlgym train`; settings in a spec are fixed.
         trials: for each of them.
-        seeds: a trial is one run a seed; take others than those of the comparison.
+        seeds: a trial is one run a seed; use others than those of the comparison.
         out: folder for everything.
         options: options of the environment; a given `lr` or `weight_decay` is not searched.
         how: how the runs are carried out.

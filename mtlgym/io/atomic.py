@@ -1,11 +1,11 @@
-"""Files that are whole or not there."""
+"""Atomic writes of files."""
 
 import os
 from pathlib import Path
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Replace the file by one with this content; at every moment one of the two is whole.
+    """Replace the file's content atomically: a reader sees the old or the new content, whole.
 
     Raises:
         OSError: if it cannot be written; the old file is untouched.

@@ -1,4 +1,4 @@
-"""JSON files that are whole or not there, and that tell when a byte of them was changed."""
+"""JSON files with a checksum, written atomically: a changed byte is detected when reading."""
 
 import hashlib
 import json
@@ -8,11 +8,11 @@ from typing import Any
 
 from mtlgym.io.atomic import write_atomically
 
-SEAL = "sha256"
+CHECKSUM = "sha256"
 
 
 def digest(content: Any) -> str:
-    """The SHA-256 of plain values, whatever the order of their keys; hexadecimal."""
+    """The SHA-256 of plain values, hexadecimal; independent of the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -26,13 +26,13 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def text(content: Mapping[str, Any]) -> bytes:
-    """What the file of these values is, byte for byte; a digest that is among them is replaced."""
+    """The bytes of the file with these values; a digest among them is replaced."""
     plain = json.loads(json.dumps(_bare(content)))  # as they are when they are read back
-    return json.dumps({**plain, SEAL: digest(plain)}, indent=1).encode() + b"\n"
+    return json.dumps({**plain, CHECKSUM: digest(plain)}, indent=1).encode() + b"\n"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What `write` wrote.
+    """Read a file written by `write`.
 
     Raises:
         ValueError: if the file is damaged; names it.
@@ -45,10 +45,10 @@ def read(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: not JSON ({error}); delete it") from error
     if not sound:
-        raise ValueError(f"{path} is damaged: it has another {SEAL} than it says; delete it")
+        raise ValueError(f"{path} is damaged: it has another {CHECKSUM} than it says; delete it")
     return _bare(content)
 
 
 def _bare(content: Mapping[str, Any]) -> dict[str, Any]:
     """The values without a digest."""
-    return {key: value for key, value in content.items() if key != SEAL}
+    return {key: value for key, value in content.items() if key != CHECKSUM}

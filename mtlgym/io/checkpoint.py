@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: nested state in one file, written atomically.
+"""Checkpoints: nested state in one file, written atomically, with a checksum.
 
 A file is one line that names the format, one line with the SHA-256 of the rest, and then a
 safetensors file whose metadata hold the nesting as JSON. There is no pickle in it.
@@ -35,11 +35,11 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read what `save` wrote.
+    """Read a file written by `save`.
 
     Raises:
-        ValueError: if the file is no checkpoint, one byte of it differs from what was written, or
-            it was made to hold what no checkpoint holds; names it.
+        ValueError: if the file is no checkpoint, was changed, or was forged to hold values that
+            `save` does not write; names it.
         FileNotFoundError: if there is no such file.
     """
     raw = Path(path).read_bytes()

@@ -1,4 +1,4 @@
-"""Logs of one JSON object a line, which a crash can cut but not spoil."""
+"""Logs of one JSON object a line: a crash can cut the last line, and damages no other."""
 
 import hashlib
 import json
@@ -12,19 +12,19 @@ class Log:
     """Appends rows to a file; every row is on the disk when `write` returns.
 
     Attributes:
-        size: bytes written, which is where a run that is continued truncates the file to.
+        size: bytes written; a continued run truncates the file to it.
     """
 
     def __init__(self, path: Path, size: int = 0, sha256: str = "") -> None:
-        """Write from byte `size` on; what stands behind it is dropped.
+        """Write from byte `size` on; the rest of the file is dropped.
 
         Args:
             path: of the file.
-            size: bytes to keep.
-            sha256: of these bytes, if that is known.
+            size: bytes that stay.
+            sha256: of these bytes, if known.
 
         Raises:
-            ValueError: if the file is shorter, or these bytes are others; names it.
+            ValueError: if the file is shorter, or these bytes were changed; names it.
         """
         path.touch()
         kept = path.read_bytes()[:size]
@@ -39,7 +39,7 @@ class Log:
 
     @property
     def sha256(self) -> str:
-        """Of all that was written, hexadecimal."""
+        """Of all bytes written, hexadecimal."""
         return self._hash.hexdigest()
 
     def write(self, row: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ def held(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
     Args:
         folder: the folder.
-        on_wait: called once a second while waiting; what it raises ends the wait.
+        on_wait: called once a second while waiting; an exception from it ends the wait.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)

@@ -1,8 +1,8 @@
-"""Nested state as plain JSON and tensors beside it: what the library's saved files hold.
+"""Nested state as plain JSON and tensors beside it: the content of the library's saved files.
 
-Dicts, tuples, arrays and tensors stand in the JSON as objects whose key "" says which they are, and
-so do floats that JSON has no number for. Reading makes nothing but these values: no code is called,
-whatever a file says.
+Dicts, tuples, arrays and tensors are encoded as JSON objects whose key "" names their type, and so
+are floats that JSON cannot express. Reading creates these values alone: no code is called,
+whatever the file holds.
 """
 
 import json
@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-DEEPEST = 100  # values inside one another; far below what recursion takes
+DEEPEST = 100  # levels of nesting; far below the recursion limit
 
 Tensors = dict[str, torch.Tensor]
 
@@ -23,7 +23,7 @@ def encode(state: Any) -> tuple[Any, Tensors]:
     """Dicts, lists and tuples of tensors, arrays, numbers, strings, bools and None, as JSON.
 
     Returns:
-        What `json.dumps` takes, and copies of the tensors and arrays by the names they have there.
+        A structure for `json.dumps`, and copies of the tensors and arrays by their names in it.
 
     Raises:
         TypeError: for any other value; names it.
@@ -34,15 +34,15 @@ def encode(state: Any) -> tuple[Any, Tensors]:
 
 
 def decode(structure: Any, tensors: Tensors, source: str) -> Any:
-    """The state that `encode` took.
+    """The state of which `encode` returned this structure and these tensors.
 
     Args:
-        structure: what stood in the JSON.
-        tensors: those that go with it.
+        structure: the parsed JSON.
+        tensors: by the names in the structure.
         source: the file, for messages.
 
     Raises:
-        ValueError: for what `encode` cannot have made; names the file.
+        ValueError: for a structure that `encode` does not return; names the file.
     """
     try:
         return _decode(structure, tensors, 0)
@@ -51,10 +51,10 @@ def decode(structure: Any, tensors: Tensors, source: str) -> Any:
 
 
 def parse(text: str | bytes, source: str) -> Any:
-    """What the JSON says.
+    """Parse JSON.
 
     Raises:
-        ValueError: for what is no JSON, or nested too deeply; names the file.
+        ValueError: for text that is not JSON, or nested too deeply; names the file.
     """
     try:
         return json.loads(text)
@@ -66,14 +66,14 @@ def read_tensors(content: bytes, source: str) -> Tensors:
     """The tensors in a safetensors file's content.
 
     Raises:
-        ValueError: for what is no such file; names it.
+        ValueError: for content that is no safetensors file; names the file.
     """
     try:
         loaded = safetensors.torch.load(content)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{source} is damaged: no safetensors file ({error})") from error
-    # Views of the file may begin anywhere, and CPU kernels round by their operands' alignment:
-    # what is loaded lies in memory as what was saved did.
+    # Views into the file can be unaligned, and CPU kernels may round differently by alignment:
+    # copies are aligned as the tensors were that were saved.
     return {name: tensor.clone() for name, tensor in loaded.items()}
 
 

@@ -15,7 +15,7 @@ from mtlgym import checks
 from mtlgym.lookup import lookup, unknown
 
 KINDS = ("training", "routing", "bandit")  # of environments
-# What texts must look like, and how a message describes it.
+# The forms of texts, and their descriptions in messages.
 FORMS = {
     "id": (r"MTL-[\w-]+-v\d+", "MTL-NAME-vN"),
     "entry_point": (r"[\w.]+:\w+", "module:class"),
@@ -32,10 +32,10 @@ class Preset:
     Attributes:
         id: the environment's id.
         title: what the environment is, in one line.
-        kind: one of `KINDS`: what an episode is, and so what a run logs and measures.
+        kind: one of `KINDS`; decides how a run steps, logs and measures the environment.
         entry_point: the environment's class as `module:class`.
-        vector_entry_point: the class that `gym.make_vec` makes, where there is one of its own.
-        options: what `gym.make` passes to it.
+        vector_entry_point: the class of `gym.make_vec`, where the environment has one.
+        options: keyword arguments of the class.
         published: figures of the papers, agent -> {"delta_m": ..., "T": ...} or {"score": ...}.
     """
 
@@ -64,7 +64,7 @@ def read(path: Traversable) -> Preset:
     """The preset in a file; its options are checked when the environment is made.
 
     Raises:
-        ValueError: for what is not understood; names the file.
+        ValueError: for an unknown key or a wrong value; names the file.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -85,7 +85,7 @@ def preset(id: str) -> Preset:
     """The preset of that id.
 
     Raises:
-        ValueError: for an id that has none; says which is nearest.
+        ValueError: for an id that has none; names the nearest.
     """
     return lookup(presets(), id, "environment id")
 
@@ -103,7 +103,7 @@ def register_all() -> None:
 
 
 def _check(key: str, value: Any) -> None:
-    """Refuse what the key cannot be."""
+    """Refuse a value that the key cannot have."""
     if key in FORMS:
         pattern, told = FORMS[key]
         if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):

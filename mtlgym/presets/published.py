@@ -25,7 +25,7 @@ class PublishedRow:
     Attributes:
         label: the method as the table prints it.
         agent: its spec; see `mtlgym.agents.make`.
-        options: what its environment is made with beside the table's options.
+        options: of its environment, added to the table's.
         published: the paper's `delta_m` in percent, `T`, `score` and `task/accuracy` in percent;
             empty for none.
         log_of: label of the row whose decisions the agent is fitted on; empty for none.
@@ -50,15 +50,15 @@ class TablePreset:
     """A published table: environment, methods and the paper's figures.
 
     Attributes:
-        name: what `mtlgym bench --preset` takes.
+        name: for `mtlgym bench --preset`.
         title: what it reproduces, and the paper.
         env: id of the environment that the figures are of.
         stand_in: id of the environment that is used where the real data of `env` are missing.
         rows: the table's methods.
         seeds: one run a seed and row.
-        options: what every row's environment is made with.
+        options: of every row's environment.
         real_options: the same, on the real data alone.
-        needs: what a result must say for the published figures to be shown beside it.
+        needs: keys and values that a result must have for published figures to be shown with it.
         file: the file's name.
     """
 
@@ -96,14 +96,14 @@ class TablePreset:
         return any(row.published for row in self.rows)
 
     def options_of(self, row: PublishedRow, real: bool) -> dict[str, Any]:
-        """What the row's environment is made with, on real or embedded data."""
+        """The options of the row's environment, on real or embedded data."""
         data = {"data": "real" if real else "embedded"}
         return {**self.options, **(self.real_options if real else {}), **row.options, **data}
 
     def published(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, float]]:
         """The paper's figures by label; none unless all results are of its protocol and data.
 
-        They must also say what the preset `needs`.
+        They must also have the values in `needs`.
         """
         comparable = all(
             each["env"] == self.env
@@ -116,7 +116,7 @@ class TablePreset:
         return {row.label: row.published for row in rows if row.published}
 
     def changed(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the result's options that are not the preset's own."""
+        """The options of the result that differ from the preset's."""
         row = next(row for row in self.rows if row.label == result["label"])
         own = self.options_of(row, result["data"] == "real")
         return {k: v for k, v in result["options"].items() if k not in own or own[k] != v}
@@ -188,7 +188,7 @@ def read(path: Traversable) -> TablePreset:
     """The table preset in a file; ids and agents are not looked up yet.
 
     Raises:
-        ValueError: for what is not understood; names the file, and the row.
+        ValueError: for an unknown key or a wrong value; names the file, and the row.
     """
     return read_preset(path, TablePreset)
 
@@ -197,7 +197,7 @@ def read_preset(path: Traversable, kind: type[Kind]) -> Kind:
     """The preset of that kind in a file, which has `rows`.
 
     Raises:
-        ValueError: for what is not understood; names the file, and the row.
+        ValueError: for an unknown key or a wrong value; names the file, and the row.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -219,7 +219,7 @@ def _row(given: Any) -> PublishedRow:
 
 
 def _make(kind: type[Kind], given: Mapping[str, Any], **apart: Any) -> Kind:
-    """The dataclass with these values; `apart` is not for the file to say."""
+    """The dataclass with these values; those in `apart` cannot be set by the file."""
     known = dataclasses.fields(kind)  # type: ignore[arg-type]
     fields = {each.name: each for each in known if each.name not in apart}
     for key, value in given.items():
@@ -267,7 +267,7 @@ VALUES: dict[str, Callable[[str, Any], None]] = {
     "oracles": lambda name, value: checks.integer(name, value, least=1),
     "published": _figures,
     "real_options": _options,
-    "rows": lambda name, value: None,  # they are made already
+    "rows": lambda name, value: None,  # already checked
     "seeds": _seeds,
 }
 
@@ -277,14 +277,14 @@ class FigurePreset:
     """A published figure: environment, policies, oracles and seeds.
 
     Attributes:
-        name: what `mtlgym bench --preset` takes.
+        name: for `mtlgym bench --preset`.
         title: what it reproduces, and the paper.
         env: id of the environment.
         rows: the policies.
         seeds: one run a seed, oracle and policy. The environment's seed, from which MaxP and u are
             drawn; a policy's own draws follow from the whole list.
         oracles: oracles drawn, the k-th, from 0, from seed 1000 + k.
-        options: what the environment is made with.
+        options: of the environment.
         file: the file's name.
     """
 

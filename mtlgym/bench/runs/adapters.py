@@ -1,4 +1,4 @@
-"""What a run needs of each kind of environment beside the Gymnasium API."""
+"""Adapters: how a run makes, steps, logs and measures each kind of environment."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from mtlgym.envs.training.env import TrainingEnv, task_sizes
 from mtlgym.metrics import delta_m, judged, mean_score
 from mtlgym.presets.environments import preset
 
-SAMPLES = 100  # a task, of which the agents' policies are kept: Figures 9 and 10 show as many
+SAMPLES = 100  # of each task, whose policies are recorded, as in Figures 9 and 10
 BANDIT_ROWS = 100  # in the log of a bandit's episode
 VECTOR_ROWS = 200  # in the log of a vector of bandits, as the points of a figure's curves
 FIRST_ORACLE = 1000  # seed of a vector's first oracle; no agent's settings were chosen on these

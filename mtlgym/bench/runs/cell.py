@@ -47,23 +47,23 @@ SPLITS = ("test", "val")
 
 @dataclass(frozen=True)
 class Cell:
-    """What is run.
+    """The settings of one run.
 
     Attributes:
         env: the environment's id.
-        agent: what decides; see `mtlgym.agents.make`.
+        agent: the agent's spec; see `mtlgym.agents.make`.
         seed: of the environment and the agent.
-        options: what `gym.make` gets beside the id.
+        options: keyword arguments of `gym.make`.
         label: the row of a published table that it is of, empty for none.
         stand_in_for: id of the environment that `env` stands in for, empty for none.
         log_of: label of the row whose decisions, from the same seed, the agent is fitted on before
             it starts; empty for none.
         tuned: how the settings were chosen, if they were: `agent`, the spec before; `settings`,
             their values; `trials`, how many were compared; `by`, on what.
-        split: what the finished model is measured on: `test`, or `val` for runs that settings are
-            chosen by, which never read the test split.
-        policy: of a kept agent that decides and learns nothing: `path`, `sha256` and whether to
-            `trust` it; `agent` is its spec then. Empty for a new agent.
+        split: on which the trained model is measured: `test`, or `val` for the runs of a search,
+            which never read the test split.
+        policy: the file of a saved agent that acts and does not learn: `path`, `sha256` and
+            whether to `trust` it; `agent` is then its spec. Empty for a new agent.
         bandits: of a vector of bandits under one policy: `oracles`, how many are drawn, and
             `seeds`, with which each is combined; `seed` is then of the agent alone. Empty for one
             environment.
@@ -106,7 +106,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """What tells it from the other cells of its environment and seed."""
+        """Its name among the cells of the same environment and seed."""
         if self.tuned:
             return f"{self.tuned['agent']} (tuned)"
         if self.policy:
@@ -136,7 +136,7 @@ def check_bandits(bandits: Mapping[str, Any]) -> None:
     """Refuse anything but a number of oracles, and seeds.
 
     Raises:
-        ValueError: names what is wrong with it.
+        ValueError: names the part and its value.
     """
     if set(bandits) != {"oracles", "seeds"} or not isinstance(bandits["seeds"], list | tuple):
         raise ValueError(f"`bandits` must have `oracles` and a list `seeds`, not {bandits!r}")
@@ -148,15 +148,15 @@ def check_bandits(bandits: Mapping[str, Any]) -> None:
 
 
 def open_folder(cell: Cell, folder: Path, data: Mapping[str, str]) -> None:
-    """Make the cell's folder, or see that the one that is there is of this cell and these data.
+    """Create the cell's folder, or check that the existing one is of this cell and these data.
 
     Args:
-        cell: what is run.
-        folder: where.
-        data: `kind` and `sha256` of what it is run on.
+        cell: the settings.
+        folder: the folder.
+        data: `kind` and `sha256` of the data set.
 
     Raises:
-        ValueError: if the folder holds a cell of other settings or data; says which.
+        ValueError: if the folder holds a cell of other settings or data; names them.
         OSError: if it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def read_result(cell: Cell, folder: Path) -> dict[str, Any] | None:
     A result that is damaged is named in a warning.
 
     Raises:
-        ValueError: if the folder holds a cell of other settings; says which.
+        ValueError: if the folder holds a cell of other settings; names them.
     """
     if _settings_of(cell, folder) is None or not (folder / RESULT).exists():
         return None
@@ -193,7 +193,7 @@ def read_result(cell: Cell, folder: Path) -> dict[str, Any] | None:
 
 
 def _settings_of(cell: Cell, folder: Path) -> dict[str, Any] | None:
-    """What the folder's settings say, if they are there and whole; a damaged file is named."""
+    """The content of the settings file; None if it is missing, or damaged (with a warning)."""
     path = folder / SETTINGS
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""The last two checkpoints of a run, so that one is whole whatever happens to the other."""
+"""The last two checkpoints of a run: if one is damaged, the other is used."""
 
 import os
 import warnings
@@ -18,7 +18,7 @@ Made = TypeVar("Made")
 
 
 def save(folder: Path, state: Any) -> None:
-    """Write the state; the checkpoint before it is kept.
+    """Write the state; the previous checkpoint is kept.
 
     Raises:
         OSError: if it cannot be written; both older ones are as they were.
@@ -30,7 +30,7 @@ def save(folder: Path, state: Any) -> None:
 
 
 def newest(folder: Path, use: Callable[[Any], Made]) -> Made | None:
-    """What `use` makes of the newest checkpoint that is whole; None if there is none.
+    """The result of `use` on the newest undamaged checkpoint; None if there is none.
 
     One that is damaged, or that `use` finds no use for, is named in a warning and passed over.
 
@@ -55,7 +55,7 @@ def newest(folder: Path, use: Callable[[Any], Made]) -> Made | None:
 
 
 class DamagedError(ValueError):
-    """A file that a checkpoint refers to is not what it was."""
+    """A file that a checkpoint refers to has changed."""
 
 
 def _pass_over(path: Path, error: ValueError) -> None:

@@ -14,7 +14,7 @@ BACKENDS = ("local", "ray")
 
 @dataclass(frozen=True)
 class Execution:
-    """How cells are run. Whatever it says, their files and results are the same.
+    """How cells are run; their files and results do not depend on it.
 
     Attributes:
         checkpoint_every: steps from one checkpoint to the next.
@@ -32,7 +32,7 @@ class Execution:
     retries: int = 3
 
     def __post_init__(self) -> None:
-        """Refuse what no cells can be run by."""
+        """Refuse values that are not allowed."""
         checks.integer("checkpoint_every", self.checkpoint_every, least=1)
         checks.integer("jobs", self.jobs, least=1)
         checks.integer("retries", self.retries, least=0)

@@ -1,4 +1,4 @@
-"""Keeps the agent of a finished run, for other environments and for loops without any."""
+"""Saves the agent of a finished run, for use in other environments and training loops."""
 
 import warnings
 from contextlib import closing
@@ -16,7 +16,7 @@ from mtlgym.io.lock import held
 
 
 def keep(cell: Cell, folder: Path) -> Path:
-    """Write the agent as it was at the finished run's end to a folder in the run's; give that.
+    """Save the agent, as it was at the end of the run, to a folder in the run's; return the folder.
 
     Raises:
         ValueError: if the last checkpoint is not there or not whole.

@@ -1,4 +1,4 @@
-"""A policy that was kept, as the agent of a cell."""
+"""A saved agent as the agent of a cell: it acts and does not learn."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from gymnasium import spaces
 from mtlgym import agents
 from mtlgym.agents.saving import kept
 
-EXPLAINED = ("greedy", "policy", "probabilities")  # what runs ask some agents of their policy
-SB3 = "sb3"  # what the agent of a cell is called whose policy is Stable-Baselines3's
+FORWARDED = ("greedy", "policy", "probabilities")  # attributes that runs read of some agents
+SB3 = "sb3"  # the `agent` of a cell whose policy is a zip of Stable-Baselines3
 
 
 class Frozen:
-    """Decides as a kept agent does, from the first step on, and learns nothing more.
+    """Acts as a saved agent does, from the first step on, and does not learn.
 
     A policy of task weights takes its likeliest action, as `agents.method` does; another one draws,
-    from where its streams of chance stood when it was kept. What the agent tells of its policy, as
-    `greedy`, this tells too.
+    from the saved state of its generators. Attributes that describe the policy, as `greedy`, are
+    those of the agent.
 
     Attributes:
-        agent: the kept agent.
+        agent: the saved agent.
     """
 
     def __init__(self, agent: Any) -> None:
@@ -35,8 +35,8 @@ class Frozen:
         return self.agent.act(observation, info) if decide is None else decide(observation, True)
 
     def __getattr__(self, name: str) -> Any:
-        """What the agent tells of its policy."""
-        if name not in EXPLAINED:
+        """Attributes of the agent that describe its policy."""
+        if name not in FORWARDED:
             raise AttributeError(f"{type(self).__name__} has no {name!r}")
         return getattr(self.agent, name)
 
@@ -48,12 +48,12 @@ class Frozen:
         return self.agent.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Load a state returned by `state_dict`."""
         self.agent.load_state_dict(state)
 
 
 def describe(path: Path, trust: bool) -> tuple[str, dict[str, Any]]:
-    """The kept agent's spec, and what a cell says of its policy: `path`, `trust` and `sha256`.
+    """The saved agent's spec, and `Cell.policy` of it: `path`, `trust` and `sha256`.
 
     Raises:
         FileNotFoundError: if it is not there.

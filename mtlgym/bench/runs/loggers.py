@@ -1,4 +1,4 @@
-"""Logs in the formats of other people's tools, written while a run goes on."""
+"""Loggers of other tools: TensorBoard and Weights & Biases, written during a run."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,20 +13,20 @@ from mtlgym.lookup import lookup
 
 
 class Logger(Protocol):
-    """What a run's rows are told to."""
+    """A receiver of the rows of a run's log."""
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Log the numbers of a period that ended with this step."""
 
     def close(self) -> None:
-        """Write what is still to be written."""
+        """Flush and close."""
 
 
 class TensorBoard:
     """Writes event files that `tensorboard --logdir` shows.
 
-    A run that goes on says which step it goes on from, so that TensorBoard drops what an
-    interrupted sitting logged behind its last checkpoint.
+    A continued run passes the step of its checkpoint as `purge_step`, so that TensorBoard drops
+    what was logged after that checkpoint.
     """
 
     def __init__(self, cell: Cell, folder: Path, step: int) -> None:
@@ -41,7 +41,7 @@ class TensorBoard:
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Write what is still to be written."""
+        """Flush and close."""
         self._writer.close()
 
 
@@ -73,7 +73,7 @@ class WandB:
         self._run.log(dict(scalars), step=step)
 
     def close(self) -> None:
-        """Write what is still to be written."""
+        """Flush and close."""
         self._run.finish()
 
 
@@ -84,9 +84,9 @@ LOGGERS: dict[str, Callable[[Cell, Path, int], Logger]] = {
 
 
 class Loggers:
-    """Tells rows of a run's log to loggers, which are opened with the first row.
+    """Passes the rows of a run's log to loggers, which are opened with the first row.
 
-    They must be closed; what one of them raises then does not keep the others open.
+    They must be closed; an error of one does not leave the others open.
 
     Attributes:
         names: keys of `LOGGERS`.
@@ -97,7 +97,7 @@ class Loggers:
 
         Raises:
             ValueError: for one that is unknown.
-            ImportError: for one whose package is missing; says how to get it.
+            ImportError: for one whose package is missing; names the extra.
         """
         for name in names:
             lookup(LOGGERS, name, "logger")
@@ -108,7 +108,7 @@ class Loggers:
         self._closing = ExitStack()
 
     def on_row(self, run: Run, row: dict[str, Any]) -> None:
-        """Tell the loggers a row of the run's log."""
+        """Pass a row of the run's log to the loggers."""
         if self._open is None:
             self._open = []
             for name in self.names:
@@ -126,7 +126,7 @@ class Loggers:
 
 
 def flat(row: Mapping[str, Any], tasks: Sequence[str]) -> Iterator[tuple[str, float]]:
-    """The row's numbers by name; those of lists have the task's name behind a slash."""
+    """The row's numbers by name; elements of lists as `key/task`."""
     for key, value in row.items():
         match value:
             case bool() | str() | None:

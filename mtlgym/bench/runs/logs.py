@@ -1,4 +1,4 @@
-"""The files that a run appends to."""
+"""The files that a run appends to: its log, SB3's monitor, and the decisions of its agent."""
 
 import csv
 import json
@@ -19,14 +19,14 @@ from mtlgym.bench.runs.results import in_cells
 from mtlgym.io.atomic import write_atomically
 from mtlgym.io.jsonl import Log
 
-FLUSH_EVERY = 100  # decisions; a run that was killed goes on from a checkpoint, before them
+FLUSH_EVERY = 100  # decisions; those after the last checkpoint are made again after a kill
 
 
 class DecisionLog:
-    """Logs each task that was chosen, how probable it was, and the improvement that it brought.
+    """Logs each task that was chosen, its probability, and the improvement that followed.
 
     Nothing is logged of an agent that has no `probabilities`. The improvement is that of Glover and
-    Hokamp (2019), eq. 16, whatever the environment's reward is.
+    Hokamp (2019), eq. 16, independently of the environment's reward.
     """
 
     def __init__(self, agent: Any, tasks: tuple[str, ...], folder: Path, size: int = 0) -> None:
@@ -51,9 +51,9 @@ class DecisionLog:
         return getattr(self._agent, "probabilities", None)
 
     def write(self, action: Any, probabilities: np.ndarray | None, info: dict[str, Any]) -> None:
-        """Log a decision that was made from this distribution, and what it brought."""
+        """Log a decision drawn from this distribution, and its improvement."""
         if probabilities is None or info.get("failure"):
-            return  # a step that broke down brought nothing
+            return  # a step that failed has no improvement
         if self._log is None:
             self._log = OffPolicyLog.create(
                 self._path,
@@ -65,7 +65,7 @@ class DecisionLog:
         self._log.write(int(action), float(probabilities[action]), info["improvement"])
 
     def summary(self, steps: int) -> dict[str, Any]:
-        """Each task's share of the last so many, and the policy at the end, for the result."""
+        """Each task's share of the last `steps` decisions, and the final policy, for the result."""
         if self._log is None:
             return {}
         found = self._log.decisions()
@@ -154,7 +154,7 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-MONITOR = "monitor.csv"  # what `load_results` looks for
+MONITOR = "monitor.csv"  # the name that `load_results` expects
 
 
 class Monitor:
@@ -169,7 +169,7 @@ class Monitor:
     """
 
     def __init__(self, folder: Path, env: str, rows: int) -> None:
-        """Start the file, or continue it behind its first so many rows if it has them."""
+        """Start the file, or continue it after its first `rows` rows if it has as many."""
         self._path, self.rows = folder / MONITOR, rows
         known = rows and self._path.exists()
         lines = self._path.read_text(encoding="utf-8").splitlines() if known else []
@@ -209,17 +209,17 @@ class RunLogs:
         tasks: tuple[str, ...],
         state: dict[str, Any] = BEGINNING,
     ) -> None:
-        """Start the files, or continue them from where a `state_dict` says they stood.
+        """Start the files, or continue them from the positions in a `state_dict`.
 
         Args:
-            cell: what is run.
-            folder: where its files are.
+            cell: the settings of the run.
+            folder: of the run.
             agent: whose decisions are logged; None logs none.
             tasks: the tasks' names.
-            state: what `state_dict` returned.
+            state: returned by `state_dict`.
 
         Raises:
-            DamagedError: if the log or the decisions are not as long, or not the same, as then.
+            DamagedError: if the log or the decisions are shorter than then, or were changed.
         """
         try:
             self.log = Log(folder / LOG, **state["log"])
@@ -229,12 +229,12 @@ class RunLogs:
         self._monitor = Monitor(folder, cell.env, state["rows"])
 
     def write_row(self, row: dict[str, Any], means: Means, seconds: float) -> None:
-        """Write a row on a period with these means, which ended after so many seconds."""
+        """Write the row of a period with these means, which ended at this training time."""
         self.log.write(row)
         self._monitor.write(means.reward, means.steps, seconds)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the files stand."""
+        """The positions in the files."""
         return {
             "log": {"size": self.log.size, "sha256": self.log.sha256},
             "rows": self._monitor.rows,

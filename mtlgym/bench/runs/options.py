@@ -19,7 +19,7 @@ Options = Annotated[
 
 
 def for_agent(spec: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with those that the environment needs for the agent to act as published.
+    """The options, and those that an environment must have for the agent to act as published.
 
     Raises:
         ValueError: for an unknown agent, or options that it contradicts.

@@ -1,4 +1,4 @@
-"""Finished runs of any environments, as they lie in a folder."""
+"""Finished runs, read from a folder of runs of any environments."""
 
 import warnings
 from collections import defaultdict
@@ -13,7 +13,7 @@ from mtlgym.bench.runs.cell import CELLS, LOG, RESULT, Cell
 from mtlgym.io import checked_json, jsonl
 from mtlgym.presets.environments import preset
 
-LAYOUT: Mapping[str, Any] = {  # what every result has
+LAYOUT: Mapping[str, Any] = {  # keys that every result has
     "env": str,
     "agent": str,
     "seed": int,
@@ -36,10 +36,10 @@ class Finished:
     """A finished run.
 
     Attributes:
-        result: what its `result.json` says.
+        result: the content of its `result.json`.
         folder: where its files are.
-        name: what tells it from runs of other settings in its environment: the row's label or the
-            agent, and those options that differ between the environment's runs.
+        name: its name among the runs of its environment: the row's label or the agent, and the
+            options that differ between those runs.
     """
 
     result: dict[str, Any]
@@ -57,7 +57,7 @@ class Finished:
         return self.result["versions"].get("mtlgym", "")
 
     def log(self) -> list[dict[str, Any]]:
-        """The rows of its log; none, with a warning, if the file is missing or not what it was."""
+        """The rows of its log; none, with a warning, if the file is missing or was changed."""
         path = self.folder / LOG
         if not path.exists() or sha256(path.read_bytes()).hexdigest() != self.result["log_sha256"]:
             warnings.warn(f"{path} is missing or damaged and left out", UserWarning, stacklevel=2)
@@ -68,10 +68,10 @@ class Finished:
 def read_finished(out: Path, env: str = "*") -> list[Finished]:
     """The finished runs of a folder, by environment, name and seed.
 
-    Those that are unfinished are left out; those that are damaged too, with a warning.
+    Unfinished runs are left out; damaged ones too, with a warning.
 
     Args:
-        out: what `mtlgym bench --out` was given.
+        out: the argument of `mtlgym bench --out`.
         env: the environment's id; all by default.
     """
     found = [run for cells in out.glob(f"{env}/{CELLS}") for run in in_cells(cells)]
@@ -90,7 +90,7 @@ def in_cells(folder: Path) -> Iterator[Finished]:
         try:
             result = checked_json.read(path)
             _check(path, result)
-            result.setdefault("kind", preset(result["env"]).kind)  # of runs before kinds were kept
+            result.setdefault("kind", preset(result["env"]).kind)  # earlier results have none
         except ValueError as error:
             warnings.warn(f"{error}; it is left out", UserWarning, stacklevel=2)
             continue
@@ -98,14 +98,14 @@ def in_cells(folder: Path) -> Iterator[Finished]:
 
 
 def _check(path: Path, result: Mapping[str, Any]) -> None:
-    """Refuse a result that lacks what is read of it everywhere."""
+    """Refuse a result that lacks a key of `LAYOUT`."""
     for key, kind in LAYOUT.items():
         if not isinstance(result.get(key), kind) or isinstance(result[key], bool):
             raise ValueError(f"{path} is of another layout: its {key!r} is {result.get(key)!r}")
 
 
 def _named(runs: Iterable[Finished]) -> list[Finished]:
-    """The runs with what tells those of one cell's name apart."""
+    """The runs, with names that are unique in their environment."""
     groups: dict[tuple[str, str], list[Finished]] = defaultdict(list)
     for run in runs:
         groups[run.result["env"], run.name].append(run)
@@ -115,7 +115,7 @@ def _named(runs: Iterable[Finished]) -> list[Finished]:
 def _name(run: Finished, group: Sequence[Finished]) -> str:
     """The run's name with the options, and the version of mtlgym, that differ in the group.
 
-    What was tuned says so itself.
+    The names of tuned agents are unique already.
     """
     others = [each.result["options"] for each in group if not each.result.get("tuned")]
     told = [

@@ -1,4 +1,4 @@
-"""Runs a cell, so that a run that was killed goes on as if it had not been."""
+"""Runs a cell; a run that was killed continues bit-identically from its last checkpoint."""
 
 import time
 import warnings
@@ -28,15 +28,15 @@ SHOWN = ("epoch", "lr", "mean_score")  # beside the progress bar
 class Run:
     """A cell in progress.
 
-    An agent that learns over several episodes, as its attribute `practice` says, has these first;
-    the log and the result are of the one after them, but the decisions and `seconds` of all.
+    An agent with an attribute `practice` learns over that many episodes first; the log and the
+    result are of the episode after them, the decisions and `seconds` of all.
 
     Attributes:
-        cell: what is run.
-        folder: where its files are.
+        cell: the settings.
+        folder: of the files.
         checkpoint_every: steps from one checkpoint to the next.
-        seconds: time spent in steps and in the agent, over all sittings.
-        practice: episodes still to come before the one that counts.
+        seconds: time spent in steps and in the agent, over all continuations.
+        practice: episodes left before the one that is logged.
     """
 
     cell: Cell
@@ -46,7 +46,7 @@ class Run:
     practice: int = 0
 
     def __post_init__(self) -> None:
-        """Make the environment and the agent; continue from the newest whole checkpoint."""
+        """Make the environment and the agent; continue from the newest undamaged checkpoint."""
         checks.integer("checkpoint_every", self.checkpoint_every, least=1)
         self._env, self._agent, self._adapter = make(self.cell)
         self._logged = self._agent if self._adapter.selects else None  # its decisions are
@@ -65,7 +65,7 @@ class Run:
 
     @property
     def step(self) -> int:
-        """Steps made in this episode."""
+        """Steps of this episode so far."""
         return int(np.max(self._info["step"]))  # the same in all rows of a vector
 
     @property
@@ -76,7 +76,7 @@ class Run:
     def finish(
         self, on_step: "OnStep" = lambda run: None, on_row: "OnRow" = lambda run, row: None
     ) -> dict[str, Any]:
-        """Step to the end, then measure on the test set, once; give and write the result.
+        """Step to the end, measure once on the test split, write and return the result.
 
         Args:
             on_step: called after each step.
@@ -97,7 +97,7 @@ class Run:
         return result
 
     def describe(self) -> str:
-        """Where the run stands, in a few words."""
+        """The progress of the run, for the progress bar."""
         known = [f"{key} {np.mean(self._info[key]):.4g}" for key in SHOWN if key in self._info]
         return ", ".join([*known, *(["practice"] if self.practice else [])])
 
@@ -128,7 +128,7 @@ class Run:
         before, old, started = self._observation, self._info, time.perf_counter()
         action = self._agent.act(before, old)
         self.seconds += time.perf_counter() - started
-        probabilities = self._logs.decisions.probabilities()  # some agents take long to say
+        probabilities = self._logs.decisions.probabilities()  # slow for some agents
         started = time.perf_counter()
         after, reward, terminated, truncated, info = self._env.step(action)
         self._agent.learn(before, action, reward, after, terminated, truncated, info)
@@ -141,7 +141,7 @@ class Run:
         return None
 
     def _write_row(self, epoch: int | None) -> dict[str, Any] | None:
-        """Write a row on the period that has ended and give it; None in practice."""
+        """Write and return the row of the period that has ended; None in practice."""
         means, self._means = self._means, Means.none(len(self._adapter.tasks))
         if self.practice:
             return None
@@ -181,7 +181,7 @@ class Run:
         checkpoints.save(self.folder, state)
 
     def _continue(self, state: Any) -> "Run":
-        """Go on from a checkpoint's state.
+        """Continue from the state in a checkpoint.
 
         Raises:
             DamagedError: if it is not of this cell, or the logs are not as long or not the same.

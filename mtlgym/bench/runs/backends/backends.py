@@ -21,8 +21,8 @@ def run_cells(places: Sequence[Place], how: Execution) -> list[dict[str, Any]]:
     """The cells' results in order. A cell that raises does not stop the others.
 
     Raises:
-        FailedRunsError: in the end, if cells raised; says what each did. A single cell's own error.
-        InterruptedRunError: once the cells that ran have written checkpoints, after a signal.
+        FailedRunsError: at the end, if cells raised; names each error. A single cell's own error.
+        InterruptedRunError: after a signal, once the running cells have written checkpoints.
     """
     found: dict[int, Outcome] = {}
     with signals.caught():
@@ -45,7 +45,7 @@ def run_cells(places: Sequence[Place], how: Execution) -> list[dict[str, Any]]:
 
 
 def waves(places: Sequence[Place]) -> list[list[int]]:
-    """Which places are run first and which, as they learn from the decisions of those, after."""
+    """The places that run first, and those that run after them as they learn from their logs."""
     labels = {cell.label for cell, _ in places}
     late = [cell.log_of != "" and cell.log_of in labels for cell, _ in places]
     return [[index for index, waits in enumerate(late) if waits == wave] for wave in (False, True)]
@@ -82,7 +82,7 @@ def local(places: Mapping[int, Place], how: Execution) -> Iterator[tuple[int, Ou
             yield index, with_progress(*place, how.checkpoint_every)
         except signals.InterruptedRunError:
             raise
-        except Exception as error:  # of whatever kind: the other cells are run all the same
+        except Exception as error:  # of any kind: the other cells are still run
             yield index, error
 
 

@@ -14,16 +14,16 @@ from mtlgym.bench.runs.backends import signals
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.run import run_cell
 
-PATIENCE = 0.2  # seconds between two looks at whether somebody asked to stop
+PATIENCE = 0.2  # seconds between two checks for a signal
 
 
 def in_processes(
     places: Mapping[int, tuple[Cell, Path]], checkpoint_every: int, jobs: int, retries: int
 ) -> Iterator[tuple[int, dict[str, Any] | Exception]]:
-    """Each cell's number and its result or error, as they come, so many at a time.
+    """Each cell's number and its result or error, in the order they end, `jobs` at a time.
 
-    A worker that is killed takes the others of its pool with it; what is unfinished is then taken
-    up again by a new pool. After `retries` pools in a row that finished nothing, each cell has a
+    A worker that is killed ends the others of its pool; a new pool then continues the unfinished
+    cells. After `retries` pools in a row that finished nothing, each cell has a
     worker of its own, and the error is that of the cell whose worker was killed once more.
 
     Raises:
@@ -51,7 +51,7 @@ def _one_pool(
     spawn, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     with ProcessPoolExecutor(jobs, spawn, _begin, (os.getpid(),)) as pool:
         try:
-            with signals.held_back():  # workers cannot obey before they have begun
+            with signals.held_back():  # workers cannot handle signals before they are set up
                 futures = {
                     pool.submit(_work, *place, checkpoint_every): index
                     for index, place in places.items()
@@ -74,11 +74,11 @@ def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any] | Exception:
     stops_all = isinstance(error, BrokenProcessPool | signals.InterruptedRunError)
     if isinstance(error, Exception) and not stops_all:
         return error
-    return future.result()  # or what stops all, raised
+    return future.result()  # or raise the error that stops all
 
 
 def _begin(parent: int) -> None:
-    """What each worker does first."""
+    """Set up a worker."""
     torch.set_num_threads(1)
     signals.work_for(parent)
 

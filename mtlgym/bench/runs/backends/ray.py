@@ -12,7 +12,7 @@ from mtlgym.bench.runs.backends import signals
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.run import run_cell
 
-PATIENCE = 0.5  # seconds between two looks at whether somebody asked to stop
+PATIENCE = 0.5  # seconds between two checks for a signal
 
 
 def on_ray(
@@ -22,9 +22,9 @@ def on_ray(
     retries: int,
     address: str | None = None,
 ) -> Iterator[tuple[int, dict[str, Any] | Exception]]:
-    """Each cell's number and its result or error, as they come; a task has one CPU and thread.
+    """Each cell's number and its result or error, in the order they end; one CPU a task.
 
-    A task whose worker or node is lost is started again elsewhere, up to so many times, and
+    A task whose worker or node is lost is restarted elsewhere, up to `retries` times, and
     continues from the cell's checkpoint: the cells' folders must be on a disk that all nodes share.
 
     Args:
@@ -35,7 +35,7 @@ def on_ray(
         address: of a running cluster; without it, and if this process has none, one is started.
 
     Raises:
-        ImportError: without Ray; says how to get it.
+        ImportError: without Ray; names the extra.
         ValueError: for an address where Ray is initialised already.
         InterruptedRunError: once the tasks have written checkpoints, after a signal.
     """
@@ -47,7 +47,7 @@ def on_ray(
         signals.arm()  # Ray has set a handler of its own
     elif address:
         raise ValueError(f"`address` {address!r} comes too late: Ray is initialised already")
-    # A node that is drained sends SIGTERM, after which the run goes on elsewhere.
+    # A node that is drained sends SIGTERM; the run then continues elsewhere.
     again = [signals.InterruptedRunError]
     task = ray.remote(num_cpus=1, max_retries=retries, retry_exceptions=again)(_run)
     try:
@@ -83,7 +83,7 @@ def _outcome(ray: ModuleType, reference: Any) -> dict[str, Any] | Exception:
 
 
 def _stop(ray: ModuleType, references: list[Any]) -> None:
-    """Have the tasks write checkpoints and end, then stop here too."""
+    """Cancel the tasks, which write checkpoints, then raise here too."""
     for reference in references:
         ray.cancel(reference)  # to the task it is a Ctrl-C
     ray.wait(references, num_returns=len(references), timeout=None)

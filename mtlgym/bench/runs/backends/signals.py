@@ -10,11 +10,11 @@ from types import FrameType
 from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-ORPHANED = signal.SIGTERM  # what the end of a worker's parent counts as
+ORPHANED = signal.SIGTERM  # the end of a worker's parent is handled like this signal
 
-PATIENCE = 1.0  # seconds between two looks of a worker at whether its parent is there
+PATIENCE = 1.0  # seconds between two checks of a worker for its parent
 
-_asked: list[int] = []  # the signals that came: they are the process's, not an object's
+_asked: list[int] = []  # signals received: they are the process's, not an object's
 _worker, _working = threading.Event(), threading.Event()
 
 
@@ -26,17 +26,17 @@ class InterruptedRunError(Exception):
     """
 
     def __init__(self, number: int) -> None:
-        """Note the signal."""
+        """Store the signal."""
         super().__init__(number)
         self.signal = number
 
     def __str__(self) -> str:
-        """What happened."""
+        """The message."""
         return f"stopped by signal {self.signal}"
 
     @property
     def exit_code(self) -> int:
-        """128 more than the signal's number, as shells say it."""
+        """128 plus the signal's number, as in shells."""
         return 128 + self.signal
 
 
@@ -46,10 +46,10 @@ def asked() -> int | None:
 
 
 def obey() -> None:
-    """Stop here if somebody asked for it.
+    """Raise if a signal asked to stop.
 
     Raises:
-        InterruptedRunError: then.
+        InterruptedRunError: if there was one.
     """
     number = asked()
     if number is not None:
@@ -58,9 +58,9 @@ def obey() -> None:
 
 @contextmanager
 def caught() -> Iterator[None]:
-    """Note the first Ctrl-C or SIGTERM for `asked`; a second Ctrl-C raises KeyboardInterrupt.
+    """Record Ctrl-C and SIGTERM for `asked`; a second Ctrl-C raises KeyboardInterrupt.
 
-    In another thread than the main one nothing is caught, as signals do not come there.
+    Outside the main thread nothing is recorded: signals are delivered to the main thread.
     """
     _asked.clear()
     before = arm()
@@ -73,10 +73,10 @@ def caught() -> Iterator[None]:
 
 
 def arm() -> dict[int, Any]:
-    """Catch the signals from now on; give what was done about them before.
+    """Install the handlers; return the previous ones.
 
-    Inside of `caught`, after something else has set handlers of its own. Not in another thread than
-    the main one.
+    For use inside `caught`, after other code has set handlers. Outside the main thread this does
+    nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         return {}
@@ -85,7 +85,7 @@ def arm() -> dict[int, Any]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let no Ctrl-C through, also in processes that begin meanwhile, until they let it."""
+    """Block SIGINT, also in processes that are started meanwhile, until they unblock it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -94,19 +94,19 @@ def held_back() -> Iterator[None]:
 
 
 def work_for(parent: int) -> None:
-    """Catch the signals from now on, and end when the parent process is gone: for workers.
+    """Set up a worker: install the handlers, and end when the parent process is gone.
 
-    What a worker is in the middle of, between `busy`, writes a checkpoint first.
+    Work inside `busy` writes a checkpoint first.
     """
     _worker.set()
     arm()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which `held_back` kept off
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which `held_back` blocked
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
 @contextmanager
 def busy() -> Iterator[None]:
-    """In a worker: something is under way that has to come to an end, or look at `asked`."""
+    """In a worker: work that must end, or check `asked`, before the process ends."""
     _working.set()
     try:
         yield
@@ -115,13 +115,13 @@ def busy() -> Iterator[None]:
 
 
 def _watch(parent: int) -> None:
-    """Wait for the parent's end, then ask what is under way to stop, and end with it."""
+    """Wait for the end of the parent, then request a stop, and end the process after the work."""
     while os.getppid() == parent:
         time.sleep(PATIENCE)
     _asked.append(ORPHANED)
     while _working.is_set():
         time.sleep(PATIENCE)
-    os._exit(128 + ORPHANED)  # the main thread waits for work that nobody will send
+    os._exit(128 + ORPHANED)  # the main thread waits for work that will not come
 
 
 def _note(number: int, frame: FrameType | None) -> None:
