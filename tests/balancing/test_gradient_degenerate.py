@@ -28,6 +28,9 @@ MATRICES = {
     "one task": [[1.0, 2.0, 2.0]],
 }
 THIRD = 2 ** (-2 / 3)
+# FairGrad of opposing gradients: u = w_i |g_i| is the same for both, and the sum of the equations,
+# each divided by |g_i|, is 2 ridge u = u^(-1/2) (3^(-1/2) + 6^(-1/2))
+RIDGED = ((3**-0.5 + 6**-0.5) / 2e-10) ** (2 / 3)
 # the documented answers, in that order: weights, or directions where gradients are needed
 DEGENERATE: dict[str, list[list[float]]] = {
     "aligned_mtl": [[0, 0.5], [0, 0], [0.5, 0.5], [0.75, 0.375], [-0.25, 0.125], [1]],
@@ -46,7 +49,7 @@ DEGENERATE: dict[str, list[list[float]]] = {
         [0, 0],
         [18 ** (-2 / 3), 18 ** (-2 / 3)],
         [1 / 9 / THIRD, 1 / 36 / THIRD],
-        [965292.461868, 482646.230934],  # with the ridge
+        [RIDGED / 3, RIDGED / 6],
         [9 ** (-2 / 3)],
     ],
     "graddrop": [[2, 0, 0], [0, 0, 0], [2, 4, 4], [3, 6, 6], [1, -4, -4], [1, 2, 2]],  # of seed 0

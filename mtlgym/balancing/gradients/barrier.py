@@ -33,7 +33,7 @@ def solve(
     """
     mean = np.log(norms).mean()
     scales = np.exp((np.log(norms) - mean) * (power - 1) / (power + 1))  # of u, for C = I
-    ridged = _Equation(cosines * scales * scales[:, None], scales**2, power, RIDGE)
+    ridged = _Equation(cosines, scales, power, RIDGE)
     exact = replace(ridged, ridge=0.0)
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
@@ -48,17 +48,27 @@ def solve(
 
 @dataclass
 class _Equation:
-    """(M + ridge diag(squares)) x = squares x^-power, with x > 0."""
+    """(D C D + ridge D^2) x = D^2 x^-power, with x > 0 and D the diagonal matrix of the scales."""
 
-    matrix: np.ndarray
-    squares: np.ndarray
+    cosines: np.ndarray
+    scales: np.ndarray
     power: float
     ridge: float
 
+    def __post_init__(self) -> None:
+        """Form D C D and D^2."""
+        self.matrix = self.cosines * self.scales * self.scales[:, None]
+        self.squares = self.scales**2
+
     def descent(self, point: np.ndarray) -> np.ndarray:
-        """Right less left side: the direction of steepest descent."""
-        pull = self.squares * (point**-self.power - self.ridge * point)
-        direction: np.ndarray = pull - self.matrix @ point
+        """Right less left side: the direction of steepest descent.
+
+        C, not D C D, is multiplied: where C is singular the two sides cancel to ridge D^2 x, far
+        below the rounding of D C D, and the solution would depend on how exp and log round.
+        """
+        scaled = self.scales * point
+        pull = self.scales * point**-self.power - self.ridge * scaled
+        direction: np.ndarray = self.scales * (pull - self.cosines @ scaled)
         return direction
 
     def step(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
