@@ -6,6 +6,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 
 from mtlgym import agents, checks
+from mtlgym.agents.spec import read
 from mtlgym.bench.runs import kept_policy
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.options import for_agent
@@ -23,7 +24,6 @@ GYMNASIUMS = (  # arguments of its `make` and `make_vec`, which would mean nothi
     "vectorization_mode",
     "wrappers",
 )
-ROUTERS = ("actor_critic", "q_learning", "reinforce", "uniform", "wpl")
 
 
 def make(cell: Cell) -> tuple[Any, agents.Agent]:
@@ -54,16 +54,22 @@ def make(cell: Cell) -> tuple[Any, agents.Agent]:
 
 def _check_pair(agent: str, chosen: Preset) -> None:
     """Refuse an agent whose decisions are not of the environment's kind."""
-    weighs = "actions" in agents.environment_options(agent)
-    if chosen.routes and (weighs or agent.partition(":")[0] not in ROUTERS):
+    spec = read(agent)
+    decides = agents.AGENTS[spec.agent].decides
+    if chosen.routes and (spec.gradient or "blocks" not in decides):
         raise ValueError(
-            f"`agent` {agent!r} routes no samples, as {chosen.id} asks for: {', '.join(ROUTERS)}"
+            f"`agent` {agent!r} routes no samples, as {chosen.id} asks for: {_deciding('blocks')}"
         )
-    if weighs and not chosen.weighs:
-        known = ", ".join(name for name, needs in agents.OPTIONS.items() if "actions" not in needs)
+    if not chosen.weighs and "tasks" not in decides:
         raise ValueError(
-            f"`agent` {agent!r} weighs tasks, but {chosen.id} takes the choice of one: {known}"
+            f"`agent` {agent!r} weighs tasks, but {chosen.id} takes the choice of one: "
+            f"{_deciding('tasks')}"
         )
+
+
+def _deciding(kind: str) -> str:
+    """The names of the agents that make that kind of decision."""
+    return ", ".join(name for name, entry in agents.AGENTS.items() if kind in entry.decides)
 
 
 def _routing(chosen: Preset, options: dict[str, Any]) -> Any:
