@@ -1,35 +1,31 @@
-"""The text that names an agent, its settings, and the gradient method under its weights."""
+"""Specs: texts that name an agent, its settings, and the gradient method under its weights."""
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any
 
 from gymnasium import spaces
 
-from mtlgym.agents import AGENTS, OPTIONS, Agent
+from mtlgym.agents import AGENTS, Agent
 from mtlgym.balancing.losses import LOSS_METHODS
 from mtlgym.balancing.method import GRADIENTS, gradient_method, parse, read_settings
 from mtlgym.lookup import lookup
 
-# What changes for an agent when a gradient method works under its weights: Dai et al. (UAI 2023),
-# section 4.1, "Implementation Details".
-COMBINED: dict[str, dict[str, dict[str, Any]]] = {
-    "igbv2": {name: {"learning_rate": 1e-4} for name in ("mgda", "nash", "pcgrad")}
-}
-
 
 @dataclass(frozen=True)
 class Spec:
-    """What a spec says.
+    """A parsed spec.
 
     Attributes:
         agent: a key of `AGENTS`.
         settings: arguments of the agent.
         gradient: a gradient method's own spec, empty for none.
-        transform: what the weights multiply, None where the agent does not say.
+        transform: the transform of the losses that the weights multiply; None takes the one in the
+            agent's options.
+        same_batch: whether the agent needs the losses of each batch after its update too.
     """
 
     agent: str
@@ -45,15 +41,15 @@ class Spec:
         seed: int | None,
         tasks: Sequence[str] | None = None,
     ) -> Agent:
-        """The agent; one that asks for the tasks' names is told them."""
+        """The agent; the tasks' names are passed to one with an argument `tasks`."""
         settings = dict(self.settings)
         if tasks and "tasks" in _defaults(self.agent):
             settings.setdefault("tasks", tuple(tasks))
-        return resolve_name(AGENTS[self.agent])(observations, actions, seed=seed, **settings)
+        return resolve_name(AGENTS[self.agent].path)(observations, actions, seed=seed, **settings)
 
     def options(self) -> dict[str, Any]:
-        """What the environment is made with."""
-        options = dict(OPTIONS[self.agent])
+        """The options that the environment must be made with."""
+        options = dict(AGENTS[self.agent].options)
         if self.transform is not None:
             options["transform"] = self.transform
         if self.same_batch:
@@ -67,7 +63,7 @@ def read(text: str) -> Spec:
     """Read "AGENT:key=value+GRADIENT", or a balancing method's spec.
 
     Raises:
-        ValueError: says which part is not understood, and what is known.
+        ValueError: names the part that is unknown or malformed, and the known names.
     """
     first, *rest = re.split(r"\+(?=[A-Za-z_])", text)
     name, _, settings = first.partition(":")
@@ -78,10 +74,10 @@ def read(text: str) -> Spec:
     if len(rest) > 1:
         raise ValueError(f"`spec` must name at most one gradient method, not {rest}, in {text!r}")
     gradient = rest[0] if rest else ""
-    changed: dict[str, Any] = {}
+    changed: Mapping[str, Any] = {}
     if gradient:
         gradient_method(gradient)
-        changed = COMBINED.get(name, {}).get(gradient.partition(":")[0], {})
+        changed = AGENTS[name].combined.get(gradient.partition(":")[0], {})
     given = read_settings(settings, _defaults(name), f"agent {name!r}")
     lists = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
     return Spec(name, {**changed, **given, **lists}, gradient)
@@ -102,6 +98,6 @@ def _method(text: str) -> Spec:
 
 def _defaults(name: str) -> dict[str, Any]:
     """The settings of an agent, and their default values."""
-    parameters = inspect.signature(resolve_name(AGENTS[name])).parameters
+    parameters = inspect.signature(resolve_name(AGENTS[name].path)).parameters
     apart = ("observation_space", "action_space", "seed")
     return {key: p.default for key, p in parameters.items() if key not in apart}

@@ -4,7 +4,7 @@ from pkgutil import resolve_name
 
 from docs_markdown import clean, described, first, table
 
-from mtlgym.agents import AGENTS, OPTIONS
+from mtlgym.agents import AGENTS
 from mtlgym.agents.off_policy.estimators import ESTIMATORS
 
 HEAD = """# Agents
@@ -36,8 +36,8 @@ APART = ("observation_space", "action_space", "seed")
 def page() -> str:
     """The page, from the classes' docstrings."""
     parts = [HEAD]
-    for name, path in AGENTS.items():
-        kind = resolve_name(path)
+    for name, entry in AGENTS.items():
+        kind = resolve_name(entry.path)
         text = clean(kind.__doc__).partition("Attributes:")[0].partition("Raises:")[0].strip()
         told = {**described(kind, "Attributes"), **described(kind.__init__, "Args")}
         rows = [
@@ -45,7 +45,7 @@ def page() -> str:
             for key, value in told.items()
             if key not in APART and key in kind.__init__.__annotations__
         ]
-        options = ", ".join(f"`{key}={value!r}`" for key, value in OPTIONS[name].items())
+        options = ", ".join(f"`{key}={value!r}`" for key, value in entry.options.items())
         needs = f"\n\nMade for environments with {options}." if options else ""
         settings = table(("setting", "what it is"), rows) if rows else "No settings."
         parts.append(f"## `{name}`: {kind.__name__}\n\n{text}{needs}\n\n{settings}")

@@ -67,7 +67,7 @@ def save(
         OSError: if the files cannot be written; the agent that was there is untouched.
     """
     kind = specs.read(spec).agent
-    if type(agent) is not resolve_name(AGENTS[kind]):
+    if type(agent) is not resolve_name(AGENTS[kind].path):
         raise ValueError(f"`spec` {spec!r} makes no {type(agent).__name__}, which `agent` is")
     state = agent.state_dict()
     structure, tensors = nested.encode(state)

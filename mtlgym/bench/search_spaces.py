@@ -168,7 +168,7 @@ def _defaults(name: str) -> dict[str, Any]:
     """The default settings of an agent or a method."""
     made: Any = {**LOSS_METHODS, **GRADIENT_METHODS}.get(name)
     if made is None and name in AGENTS:
-        made = resolve_name(AGENTS[name])
+        made = resolve_name(AGENTS[name].path)
     if made is None:
         return {}
     parameters = inspect.signature(made).parameters.values()

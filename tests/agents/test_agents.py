@@ -55,7 +55,7 @@ def test_agent_is_made_by_name_acts_and_continues_from_its_state(name):
 
 @pytest.mark.parametrize("name", agents.AGENTS)
 def test_agent_says_what_the_environment_must_be_like(name):
-    assert agents.environment_options(name) == agents.OPTIONS[name]
+    assert agents.environment_options(name) == agents.AGENTS[name].options
 
 
 @pytest.mark.parametrize("name", sorted(agents.AGENTS.keys() - {*NOT_ARMS, "uniform"}))
@@ -81,8 +81,8 @@ def test_unknown_agents_get_a_suggestion():
 
 
 def test_classes_are_found_by_their_names():
-    for path in agents.AGENTS.values():
-        name = path.partition(":")[2]
+    for entry in agents.AGENTS.values():
+        name = entry.path.partition(":")[2]
         assert getattr(agents, name).__name__ == name
         assert name in dir(agents)
 

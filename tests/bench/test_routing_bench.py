@@ -14,7 +14,7 @@ from mtlgym.bench.bench import bench_table
 from mtlgym.bench.plan import plan
 from mtlgym.bench.runs.cell import LOG, RESULT, Cell
 from mtlgym.bench.runs.checkpoints import CHECKPOINT
-from mtlgym.bench.runs.factory import ROUTERS, make
+from mtlgym.bench.runs.factory import make
 from mtlgym.bench.runs.run import run_cell
 from mtlgym.cli.main import main
 from mtlgym.io import checkpoint, jsonl
@@ -29,6 +29,7 @@ TINY: dict[str, Any] = {**toy_images.SMALL, "tasks": TASKS, "batch_size": 24, "e
 SET = ["--set", "filters=4", "width=4", "tasks=4", "batch_size=24", "epochs=2"]
 RHO = [f"routing-all-fc, WPL, rho = {rho}" for rho in (0.0, 0.3)]
 FIRST = [f"routing-all-fc, WPL, n = {n}" for n in (2, 3)]
+ROUTERS = [name for name, entry in agents.AGENTS.items() if "blocks" in entry.decides]
 PRESETS = [name for name in tables() if name.startswith("routing-")]
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mtlgym import agents, checks
+from mtlgym.agents.spec import read
 from mtlgym.bench.runs import kept_policy
 from mtlgym.bench.runs.adapters import ADAPTERS, RunAdapter
 from mtlgym.bench.runs.cell import Cell
@@ -20,7 +21,6 @@ GYMNASIUMS = (  # arguments of its `make` and `make_vec`, which have no meaning 
     "vectorization_mode",
     "wrappers",
 )
-ROUTERS = ("actor_critic", "q_learning", "reinforce", "uniform", "wpl")
 
 
 def make(cell: Cell) -> tuple[Any, agents.Agent, RunAdapter]:
@@ -51,13 +51,19 @@ def make(cell: Cell) -> tuple[Any, agents.Agent, RunAdapter]:
 
 def _check_pair(agent: str, chosen: Preset) -> None:
     """Refuse an agent whose decisions are not of the environment's kind."""
-    weighs = "actions" in agents.environment_options(agent)
-    if chosen.kind == "routing" and (weighs or agent.partition(":")[0] not in ROUTERS):
+    spec = read(agent)
+    decides = agents.AGENTS[spec.agent].decides
+    if chosen.kind == "routing" and (spec.gradient or "blocks" not in decides):
         raise ValueError(
-            f"`agent` {agent!r} routes no samples, as {chosen.id} asks for: {', '.join(ROUTERS)}"
+            f"`agent` {agent!r} routes no samples, as {chosen.id} asks for: {_deciding('blocks')}"
         )
-    if weighs and chosen.kind != "training":
-        known = ", ".join(name for name, needs in agents.OPTIONS.items() if "actions" not in needs)
+    if chosen.kind != "training" and not {"tasks", "blocks"} & set(decides):
         raise ValueError(
-            f"`agent` {agent!r} weighs tasks, but {chosen.id} takes the choice of one: {known}"
+            f"`agent` {agent!r} weighs tasks, but {chosen.id} takes the choice of one: "
+            f"{_deciding('tasks')}"
         )
+
+
+def _deciding(kind: str) -> str:
+    """The names of the agents that make that kind of decision."""
+    return ", ".join(name for name, entry in agents.AGENTS.items() if kind in entry.decides)

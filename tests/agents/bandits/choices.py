@@ -4,10 +4,13 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from mtlgym.agents import AGENTS
+
 OBSERVATIONS = spaces.Box(0, 1, (1,), np.float32)
 NOTHING = np.zeros(1, np.float32)
-NOT_ARMS = ("balancing", "igbv2")  # agents that decide on weights alone
-ROUTERS = ("actor_critic", "q_learning", "reinforce", "wpl")  # agents that use observations
+KINDS = {name: entry.decides for name, entry in AGENTS.items()}
+NOT_ARMS = [name for name, decides in KINDS.items() if decides == ("weights",)]
+ROUTERS = [name for name, decides in KINDS.items() if decides == ("tasks", "blocks")]
 
 
 def info(means):

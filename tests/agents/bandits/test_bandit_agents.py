@@ -30,7 +30,7 @@ DETERMINISTIC = ("resting", "sliding_window_ucb", "ucb1")
 
 def make(name, arms=4, rows=None, seed=0, **settings):
     space = spaces.Discrete(arms) if rows is None else spaces.MultiDiscrete([arms] * rows)
-    kind = agents.AGENTS[name].partition(":")[2]
+    kind = agents.AGENTS[name].path.partition(":")[2]
     return getattr(agents, kind)(OBSERVATIONS, space, seed=seed, **settings)
 
 
