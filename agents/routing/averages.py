@@ -11,11 +11,11 @@ from mtlgym.agents.routing.observations import Index
 class Averages:
     """The average of the numbers of each cell so far; 0 where there was none.
 
-    The n-th number of a cell has the weight max(1 / n, least), so old ones are forgotten at last.
+    The n-th number of a cell has the weight max(1 / n, least), so old ones fade.
     """
 
     def __init__(self, cells: int, least: float) -> None:
-        """No number yet; `least` is in [0, 1]."""
+        """Start without numbers; `least` is in [0, 1]."""
         self._least = least
         self._values, self._visits = np.zeros(cells), np.zeros(cells)
 
@@ -23,8 +23,8 @@ class Averages:
         """The averages of these cells, (K,)."""
         return self._values[cells]
 
-    def take(self, cells: Index, numbers: NDArray[np.float64]) -> None:
-        """Take in a number for each cell, both (K,); cells may repeat."""
+    def add(self, cells: Index, numbers: NDArray[np.float64]) -> None:
+        """Add a number to each cell, both (K,); cells may repeat."""
         cells, mean, count = by_cell(cells, numbers)
         new = count.astype(np.float64)
         kept = remaining_share(self._visits[cells], new, self._least)
@@ -36,7 +36,7 @@ class Averages:
         return {"values": self._values.copy(), "visits": self._visits.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Load a state returned by `state_dict`."""
         self._values, self._visits = state["values"].copy(), state["visits"].copy()
 
 
@@ -49,15 +49,15 @@ def by_cell(cells: Index, numbers: NDArray[np.float64]) -> tuple[Index, NDArray[
 def remaining_share(
     visits: NDArray[np.float64], count: NDArray[np.float64], value_step: float
 ) -> NDArray[np.float64]:
-    """What is left of a running average after `count` more numbers; their mean gets the rest.
+    """The weight of a running average after `count` more numbers; their mean gets the rest.
 
     The n-th number has the weight max(1 / n, value_step): a plain average at first and, from the
-    (1 / value_step)-th on, one that forgets. The plain part is exact, in any order; in the other
-    the numbers of one batch, which have no order, count alike.
+    (1 / value_step)-th on, an exponential one. The plain part is exact, in any order; in the other
+    the numbers of one batch, which have no order, have equal weights.
 
     Args:
-        visits: numbers taken in so far.
-        count: numbers that come now.
+        visits: how many numbers were added so far.
+        count: how many are added now.
         value_step: in [0, 1]; 0 for the plain average.
     """
     limit = np.floor(1 / value_step) if value_step else np.inf

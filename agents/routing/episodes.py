@@ -1,37 +1,37 @@
-"""Which transitions of a vector of environments are real, and where episodes start."""
+"""Track the episodes of a vector of environments, and compute the returns of their decisions."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 
 class Episodes:
-    """Follows the rows' episodes through Gymnasium's two ways of resetting rows by themselves.
+    """Tracks the rows' episodes under Gymnasium's two modes of automatic reset.
 
     With `AutoresetMode.NEXT_STEP` the transition after an episode's end is the reset: its action
-    is ignored and its reward 0, so there is nothing to learn from it. With `SAME_STEP`, told by
-    `final_obs` or `final_info` in the info, and for a single environment, all transitions are real.
-    `AutoresetMode.DISABLED` cannot be told from `NEXT_STEP` and is not supported.
+    is ignored and its reward 0, so there is nothing to learn from it. With `SAME_STEP`, recognised
+    by `final_obs` or `final_info` in the info, and for a single environment, all transitions are
+    real. `AutoresetMode.DISABLED` looks like `NEXT_STEP` and is not supported.
 
     Attributes:
         starting: (N,), rows whose next decision is an episode's first.
     """
 
     def __init__(self, rows: int | None) -> None:
-        """All rows start.
+        """Start with the first decision of an episode in each row.
 
         Args:
             rows: environments in the vector; None for a single one.
         """
         self._single = rows is None
-        self.starting: Rows = np.ones(rows or 1, np.bool_)
-        self._resets: Rows = np.zeros(rows or 1, np.bool_)  # rows whose next transition is a reset
+        self.starting: Mask = np.ones(rows or 1, np.bool_)
+        self._resets: Mask = np.zeros(rows or 1, np.bool_)  # rows whose next transition is a reset
 
-    def real(self, terminated: Rows, truncated: Rows, info: dict[str, Any]) -> Rows:
-        """Whether these transitions are decisions' results, (N,); then look at the next ones.
+    def real(self, terminated: Mask, truncated: Mask, info: dict[str, Any]) -> Mask:
+        """Whether these transitions follow decisions, (N,), and are not resets; updates the rows.
 
         Args:
             terminated: (N,), as the step returned it.
@@ -50,12 +50,12 @@ class Episodes:
         return {"starting": self.starting.copy(), "resets": self._resets.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Load a state returned by `state_dict`."""
         self.starting, self._resets = state["starting"].copy(), state["resets"].copy()
 
 
-def reset_at_once(info: dict[str, Any], rows: int) -> Rows:
-    """Rows that the info says were reset in the very step that ended their episode, (rows,)."""
+def reset_at_once(info: dict[str, Any], rows: int) -> Mask:
+    """Rows that were reset in the same step that ended their episode, by the info; (rows,)."""
     for key in ("final_obs", "final_info"):
         if key in info:
             return np.asarray(info.get(f"_{key}", np.ones(rows)), np.bool_)
@@ -65,11 +65,11 @@ def reset_at_once(info: dict[str, Any], rows: int) -> Rows:
 Entries = dict[str, NDArray[Any]]
 
 
-class Traces:
-    """Keeps what was decided until it is known what came of it.
+class EpisodeReturns:
+    """Stores the decisions of open episodes, and gives them with their returns at the end.
 
-    The return of decision k is G_k = r_k + gamma G_{k+1}, and r_k for the last one. A truncated
-    episode's returns are cut at its end: what would have followed counts as 0.
+    The return of decision k is G_k = r_k + gamma G_{k+1}, and r_k for the last one. The
+    returns of a truncated episode count rewards after its end as 0.
     """
 
     def __init__(self, rows: int | None, gamma: float) -> None:
@@ -83,19 +83,19 @@ class Traces:
         self._steps: list[Entries] = []
         self._start = np.zeros(rows or 1, np.int64)  # where in `_steps` each row's episode began
 
-    def add(self, rewards: NDArray[np.float64], real: Rows, entries: Entries) -> None:
-        """Keep one step of all rows.
+    def add(self, rewards: NDArray[np.float64], real: Mask, entries: Entries) -> None:
+        """Store one step of all rows.
 
         Args:
             rewards: (N,).
             real: (N,), rows in which there was a decision.
-            entries: what is to be known of the decisions later, arrays (N, ...) by any names but
-                "reward", "real", "return" and "first"; kept, not copied.
+            entries: values to store with the decisions, arrays (N, ...) by any names but "reward",
+                "real", "return" and "first"; not copied.
         """
         self._steps.append({**entries, "reward": rewards, "real": real})
 
-    def finish(self, ended: Rows) -> Entries | None:
-        """The decisions of the rows whose episodes ended by the last step, which are then dropped.
+    def finish(self, ended: Mask) -> Entries | None:
+        """Remove and return the decisions of the rows whose episodes ended with the last step.
 
         Args:
             ended: (N,).
@@ -113,7 +113,7 @@ class Traces:
         number = np.arange(oldest, len(self._steps))[:, None]
         member = (number >= self._start) & ended & stacked.pop("real")
         stacked["return"] = self._returns(stacked["reward"])
-        # in NEXT_STEP a reset, which is no decision, comes before an episode's first one
+        # with NEXT_STEP a reset, which is no decision, comes before an episode's first one
         stacked["first"] = member & (member.cumsum(axis=0) == 1)
         self._drop(ended)
         return {name: values[member] for name, values in stacked.items()}
@@ -124,20 +124,20 @@ class Traces:
         return {"steps": steps, "start": self._start.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Load a state returned by `state_dict`."""
         self._steps = [
             {name: values.copy() for name, values in step.items()} for step in state["steps"]
         ]
         self._start = state["start"].copy()
 
     def _returns(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of each step, (steps, N); right for the rows that end with the last one."""
+        """Of each step, (steps, N); valid for the rows that end with the last one."""
         returns = rewards.copy()
         for step in range(len(returns) - 2, -1, -1):
             returns[step] += self._gamma * returns[step + 1]
         return returns
 
-    def _drop(self, ended: Rows) -> None:
+    def _drop(self, ended: Mask) -> None:
         self._start[ended] = len(self._steps)
         oldest = int(self._start.min())
         del self._steps[:oldest]

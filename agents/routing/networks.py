@@ -8,14 +8,16 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-MOMENTS = (0.9, 0.999)  # how much of each running mean Adam keeps in a step
+MOMENTS = (0.9, 0.999)  # decay rates of Adam's two moments
 EPSILON = 1e-8
-MOST = 1e6  # rewards and targets past it in size count as it, so that squares stay finite
-Rows = tuple[Tensor, Tensor, Tensor]  # agent, depth and features of each row
+MOST = 1e6  # rewards and targets are clipped to [-MOST, MOST], so that squares stay finite
+NetworkInputs = tuple[Tensor, Tensor, Tensor]  # agent, depth and features of each row
 
 
-def rows(agent: NDArray[Any], depth: NDArray[Any], features: NDArray[Any]) -> Rows:
-    """What `Stacked` takes, of arrays (N,), (N,) and (N, features), whose memory is shared."""
+def network_inputs(
+    agent: NDArray[Any], depth: NDArray[Any], features: NDArray[Any]
+) -> NetworkInputs:
+    """The inputs of `Stacked`, from arrays (N,), (N,) and (N, features), with shared memory."""
     return torch.from_numpy(agent), torch.from_numpy(depth), torch.from_numpy(features)
 
 
@@ -23,8 +25,8 @@ class Stacked(nn.Module):
     """Networks of two layers side by side, each row of a batch through its own agent's and depth's.
 
     y = relu(x W[agent, depth] + b[agent, depth]) V[agent, depth] + c[agent, depth]. Rows of one
-    network are multiplied together, so a batch costs two batched products however many networks it
-    meets. All start as `nn.Linear` does: uniform within 1 / sqrt(inputs) of 0.
+    network are multiplied together, so a batch costs two batched products for any number of
+    networks. All start as `nn.Linear` does: uniform within 1 / sqrt(inputs) of 0.
 
     Source: Rosenbaum, Klinger, Riemer (ICLR 2018), https://arxiv.org/abs/1711.01239, Table 3: two
     layers with 64 hidden units for each agent and depth; the ReLU is ours.
@@ -36,20 +38,20 @@ class Stacked(nn.Module):
         sizes: tuple[int, int, int],
         rng: np.random.Generator,
     ) -> None:
-        """Make the networks.
+        """Create the networks.
 
         Args:
             networks: agents and depths.
             sizes: features, hidden units and outputs of each network.
-            rng: gives the seed of a private generator, which draws the parameters.
+            rng: draws the seed of a private generator, which draws the parameters.
         """
         super().__init__()
-        chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         features, hidden, outputs = sizes
-        self.inner = nn.Parameter(_uniform((*networks, features, hidden), features, chance))
-        self.inner_bias = nn.Parameter(_uniform((*networks, 1, hidden), features, chance))
-        self.outer = nn.Parameter(_uniform((*networks, hidden, outputs), hidden, chance))
-        self.outer_bias = nn.Parameter(_uniform((*networks, 1, outputs), hidden, chance))
+        self.inner = nn.Parameter(_uniform((*networks, features, hidden), features, generator))
+        self.inner_bias = nn.Parameter(_uniform((*networks, 1, hidden), features, generator))
+        self.outer = nn.Parameter(_uniform((*networks, hidden, outputs), hidden, generator))
+        self.outer_bias = nn.Parameter(_uniform((*networks, 1, outputs), hidden, generator))
 
     def forward(
         self,
@@ -70,15 +72,15 @@ class Stacked(nn.Module):
 
 
 class Adam:
-    """Adam for each network of a stack on its own: one that no row used does not move.
+    """Adam for each network of a stack on its own: one without a row in the batch stays as it is.
 
     With gradient g, m' = .9 m + .1 g, s' = .999 s + .001 g^2 and the t-th step of a network,
 
         parameters' = parameters - rate (m' / (1 - .9^t)) / (sqrt(s' / (1 - .999^t)) + 1e-8).
 
     Source: Kingma, Ba (ICLR 2015), https://arxiv.org/abs/1412.6980, Algorithm 1.
-    Differs from it in that a network is left as it is, with its m, s and t, by a step in which it
-    had no row; m alone would move it otherwise.
+    Differs from it in that a step leaves a network without a row, and its m, s and t, unchanged;
+    its m would move it otherwise.
     """
 
     def __init__(self, network: Stacked, learning_rate: float) -> None:
@@ -89,7 +91,7 @@ class Adam:
         self._steps = torch.zeros(network.inner.shape[:2], dtype=torch.int64)
 
     def step(self, loss: Tensor, agent: Int[Tensor, " rows"], depth: Int[Tensor, " rows"]) -> None:
-        """Take one step down the loss, with the networks of these rows."""
+        """Take one step down the loss with the networks of these rows."""
         parameters = dict(self.network.named_parameters())
         gradients = torch.autograd.grad(loss, list(parameters.values()))
         used = torch.unique(agent * self._steps.shape[1] + depth)
@@ -118,18 +120,18 @@ class Adam:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue, bit for bit, from what `state_dict` returned; the network too."""
+        """Load a state returned by `state_dict`, the network's parameters included."""
         self.network.load_state_dict(state["parameters"])
         self._first, self._second = _copies(state["first"]), _copies(state["second"])
         self._steps = state["steps"].clone()
 
 
-def _uniform(shape: tuple[int, ...], inputs: int, chance: torch.Generator) -> Tensor:
-    return torch.empty(shape).uniform_(-(inputs**-0.5), inputs**-0.5, generator=chance)
+def _uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
+    return torch.empty(shape).uniform_(-(inputs**-0.5), inputs**-0.5, generator=generator)
 
 
 def _some(stacked: Tensor, used: Tensor) -> Tensor:
-    """A copy of what belongs to the networks in use, (used, in, out)."""
+    """A copy of the entries of the used networks, (used, in, out)."""
     return stacked.flatten(0, 1).index_select(0, used)
 
 

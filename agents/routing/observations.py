@@ -1,4 +1,4 @@
-"""What agents that route, or walk through finitely many states, read from an observation."""
+"""Read the observations of routing environments, and of others, for tables and networks."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,14 +12,14 @@ KEYS = {"value", "task", "depth"}  # of a routing environment's observation
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """Observations of one environment (N = 1) or of a vector of N, read.
+class ObservationBatch:
+    """Observations of one environment (N = 1) or of a vector of N, in arrays.
 
     Attributes:
         task: (N,), in [0, tasks).
         depth: (N,), in [0, depths).
-        value: (N, values), what was observed as numbers.
-        hot: (N,), what follows the value as a one-hot code.
+        value: (N, values), the observed numbers.
+        hot: (N,), the index that follows the value as a one-hot code.
         classes: length of that code; 0 for none.
     """
 
@@ -31,37 +31,37 @@ class Seen:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """What approximators see, a fresh array (N, features)."""
+        """The input of networks, a fresh array (N, features)."""
         code = (self.hot[:, None] == np.arange(self.classes)).astype(np.float32)
         return np.concatenate([self.value, code], axis=1)
 
-    def take(self, rows: NDArray[Any]) -> "Seen":
-        """Those rows alone, by a mask (N,) or by their numbers."""
-        return Seen(
+    def take(self, rows: NDArray[Any]) -> "ObservationBatch":
+        """Select rows, by a mask (N,) or by their indices."""
+        return ObservationBatch(
             self.task[rows], self.depth[rows], self.value[rows], self.hot[rows], self.classes
         )
 
-    def put(self, row: int, other: "Seen") -> None:
-        """Let one row be the first row of `other`."""
+    def put(self, row: int, other: "ObservationBatch") -> None:
+        """Replace one row by the first row of `other`."""
         self.task[row], self.depth[row] = other.task[0], other.depth[0]
         self.value[row], self.hot[row] = other.value[0], other.hot[0]
 
 
 @dataclass(frozen=True)
-class States:
-    """What an observation space says about tables and approximators.
+class ObservationReader:
+    """Reads the observations of one space.
 
     A routing observation, `Dict(value=Box, task=Discrete(T), depth=Discrete(n))`, has T tasks and
-    n depths. `Discrete(S)` has one task and S depths: each state is decided on apart. A `Box` has
+    n depths. `Discrete(S)` has one task and S depths: each state is a depth. A `Box` has
     one task and one depth, and too many states for tables.
 
     Attributes:
         tasks: tasks that an observation can be of.
-        depths: kinds of decision that are learnt apart.
-        features: length of what approximators see: value and one-hot task, one-hot state, or the
+        depths: number of depths; decisions of different depths are learnt separately.
+        features: length of the input of networks: value and one-hot task, one-hot state, or the
             flattened numbers.
-        finite: whether (task, depth) tells all there is, so that tables can be made.
-        rows: environments that are observed at once; None where there is just one.
+        finite: whether (task, depth) is enough for a table.
+        rows: number of environments in the vector; None for a single one.
     """
 
     tasks: int
@@ -72,28 +72,28 @@ class States:
     _dictionary: bool = field(default=False, repr=False)
     _axes: int = field(default=0, repr=False)  # of one observation, or of its task and depth
 
-    def of(self, observation: Any) -> Seen:
+    def read(self, observation: Any) -> ObservationBatch:
         """Read an observation, or those of a vector of environments.
 
         Raises:
-            ValueError: for one that does not lie in the space; names the part.
+            ValueError: for an observation outside the space; names the part.
         """
         nothing = np.zeros(self.rows or 1, np.int64)
         if self._dictionary:
             task = self._index("task", observation["task"], self.tasks)
             depth = self._index("depth", observation["depth"], self.depths)
             value = self._value(observation["value"], self.features - self.tasks)
-            return Seen(task, depth, value, task.copy(), self.tasks)
+            return ObservationBatch(task, depth, value, task.copy(), self.tasks)
         if not self.finite:
             value = self._value(observation, self.features)
-            return Seen(nothing, nothing.copy(), value, nothing.copy(), 0)
+            return ObservationBatch(nothing, nothing.copy(), value, nothing.copy(), 0)
         depth = self._index("state", observation, self.depths)
-        return Seen(nothing, depth, self._value((), 0), depth.copy(), self.depths)
+        return ObservationBatch(nothing, depth, self._value((), 0), depth.copy(), self.depths)
 
-    def fit(self, observation: Any) -> "States":
-        """The same for as many environments as an observation is of, one or a vector of any length.
+    def fit(self, observation: Any) -> "ObservationReader":
+        """The reader for as many environments as the observation is of, one or a vector.
 
-        It tells them by the number of its axes alone, and `of` still has to look at the rest.
+        Only the number of axes is looked at; `read` checks the rest.
         """
         shape = np.shape(observation["task"] if self._dictionary else observation)
         return replace(self, rows=shape[0] if len(shape) > self._axes else None)
@@ -119,14 +119,16 @@ class States:
         return value.reshape(count, length)
 
 
-def read(observation_space: spaces.Space, rows: int | None, agent: str) -> States:
-    """What the observation space of an environment, or of a vector of them, says.
+def observation_reader(
+    observation_space: spaces.Space, rows: int | None, agent: str
+) -> ObservationReader:
+    """The reader for the observation space of an environment, or of a vector of them.
 
     Args:
         observation_space: `Dict(value=Box, task=Discrete, depth=Discrete)`, `Discrete` or `Box`;
             for a vector as `gymnasium.vector.utils.batch_space` makes it.
         rows: environments in the vector; None for a single one.
-        agent: who asks, for the message.
+        agent: name of the agent, for the message.
 
     Raises:
         ValueError: for another space.
@@ -136,12 +138,12 @@ def read(observation_space: spaces.Space, rows: int | None, agent: str) -> State
         depths = _count(observation_space["depth"], rows)
         length = _length(observation_space["value"], rows)
         if tasks and depths and length is not None:
-            return States(tasks, depths, length + tasks, True, rows, _dictionary=True)
+            return ObservationReader(tasks, depths, length + tasks, True, rows, _dictionary=True)
     elif states := _count(observation_space, rows):
-        return States(1, states, states, True, rows)
+        return ObservationReader(1, states, states, True, rows)
     elif (length := _length(observation_space, rows)) is not None:
         axes = len(observation_space.shape or ()) - (rows is not None)
-        return States(1, 1, length, False, rows, _axes=axes)
+        return ObservationReader(1, 1, length, False, rows, _axes=axes)
     raise ValueError(
         f"{agent} needs the observation space Dict(value=Box, task=Discrete, depth=Discrete), "
         "Discrete or Box, or a vector of one of them, as the action space is, and each Discrete "

@@ -1,4 +1,4 @@
-"""Policies from small networks, for agents that climb a policy gradient."""
+"""Policies from small networks, for policy-gradient agents."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtlgym.agents.routing.episodes import Entries
-from mtlgym.agents.routing.networks import Adam, Stacked, rows
+from mtlgym.agents.routing.networks import Adam, Stacked, network_inputs
 from mtlgym.agents.routing.observations import Index
-from mtlgym.agents.routing.routing_agent import Situation
+from mtlgym.agents.routing.routing_agent import DecisionBatch
 
 
 class SoftmaxPolicy:
@@ -24,41 +24,41 @@ class SoftmaxPolicy:
         learning_rate: float,
         rng: np.random.Generator,
     ) -> None:
-        """Make the networks.
+        """Create the networks.
 
         Args:
             networks: agents and depths.
             sizes: features, hidden units and arms of each network.
             learning_rate: Adam's.
-            rng: gives the seed of the parameters.
+            rng: draws the seed of the parameters.
         """
         self._network = Stacked(networks, sizes, rng)
         self._adam = Adam(self._network, learning_rate)
 
-    def distribution(self, situation: Situation) -> NDArray[np.float64]:
+    def distribution(self, decisions: DecisionBatch) -> NDArray[np.float64]:
         """The policy in each row, (N, arms)."""
-        inputs = rows(situation.agent, situation.seen.depth, situation.seen.features)
+        inputs = network_inputs(decisions.agent, decisions.seen.depth, decisions.seen.features)
         with torch.no_grad():
             logits = self._network(*inputs)
-        return _masked(logits.double(), situation.allowed).softmax(dim=1).numpy()
+        return _masked(logits.double(), decisions.allowed).softmax(dim=1).numpy()
 
-    def learn(self, made: Entries, weights: NDArray[np.float64], entropy: float = 0.0) -> None:
+    def learn(self, decided: Entries, weights: NDArray[np.float64], entropy: float = 0.0) -> None:
         """One step of Adam up sum_k (weights_k log pi(chosen_k) + entropy H(pi_k)).
 
-        Only the networks of the decisions' agents and depths move.
+        Only the networks of the decisions' agents and depths change.
 
         Args:
-            made: K decisions, as `decided` names their parts.
+            decided: K decisions, with the keys of `policy_entries`.
             weights: (K,).
             entropy: weight of the policies' entropies H, in nats.
         """
-        inputs = rows(made["agent"], made["depth"], made["features"])
-        logits = _masked(self._network(*inputs), made["allowed"])
+        inputs = network_inputs(decided["agent"], decided["depth"], decided["features"])
+        logits = _masked(self._network(*inputs), decided["allowed"])
         chances = logits.log_softmax(dim=1)
-        taken = chances.gather(1, torch.from_numpy(made["chosen"])[:, None])[:, 0]
+        taken = chances.gather(1, torch.from_numpy(decided["chosen"])[:, None])[:, 0]
         objective = (torch.from_numpy(weights.astype(np.float32)) * taken).sum()
         if entropy:
-            finite = chances.masked_fill(~torch.from_numpy(made["allowed"]), 0.0)
+            finite = chances.masked_fill(~torch.from_numpy(decided["allowed"]), 0.0)
             objective = objective - entropy * (finite.exp() * finite).sum()
         self._adam.step(-objective, *inputs[:2])
 
@@ -67,18 +67,18 @@ class SoftmaxPolicy:
         return self._adam.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Load a state returned by `state_dict`."""
         self._adam.load_state_dict(state)
 
 
-def decided(situation: Situation, chosen: Index) -> Entries:
-    """The parts of N decisions that a policy learns from; a chosen arm counts as an allowed one."""
-    allowed = situation.allowed.copy()
+def policy_entries(decisions: DecisionBatch, chosen: Index) -> Entries:
+    """The arrays that a policy learns from N decisions by; chosen arms count as allowed."""
+    allowed = decisions.allowed.copy()
     allowed[np.arange(len(chosen)), chosen] = True
     return {
-        "agent": situation.agent,
-        "depth": situation.seen.depth,
-        "features": situation.seen.features,
+        "agent": decisions.agent,
+        "depth": decisions.seen.depth,
+        "features": decisions.seen.features,
         "allowed": allowed,
         "chosen": chosen,
     }

@@ -7,10 +7,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from mtlgym.agents.bandits.arms import check_arms_state, settings_of
-from mtlgym.agents.routing.episodes import Traces
-from mtlgym.agents.routing.routing_agent import Decisions, Situation
-from mtlgym.agents.routing.wpl_table import Rule, Table
+from mtlgym.agents.routing import routing_agent
+from mtlgym.agents.routing.episodes import EpisodeReturns
+from mtlgym.agents.routing.routing_agent import DecisionBatch, RoutingShell, TransitionBatch
+from mtlgym.agents.routing.wpl_table import WPLSettings, WPLTable
 
 
 @dataclass(eq=False)
@@ -43,7 +43,7 @@ class WPL:
         observation_space: the environment's: `Dict(value, task, depth)` or `Discrete`, or a vector
             of these. Vectors are reset by `AutoresetMode.NEXT_STEP` or `SAME_STEP`, not `DISABLED`.
         action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)`.
-        seed: start of its streams of chance; None takes fresh entropy.
+        seed: seed of its random generators; None takes fresh entropy.
         learning_rate: size of a step, per unit of return, at least 0. A policy that has made up its
             mind hardly tries anything else, so where rewards are noisy and the best route stays
             the same, slow is safe: in simulations, of 300 hidden routes of three blocks out of six
@@ -56,8 +56,8 @@ class WPL:
         gamma: discount, in [0, 1].
         scaling: "weighted" or "as_printed".
         variant: "all_actions" or "paper_trace".
-        dispatch: who decides: "task", an agent a task; "single", one for all; "learned", one that
-            a dispatching agent draws at the start of each episode.
+        dispatch: which agent decides: "task", one for each task; "single", one for all; "learned",
+            the one that a dispatching agent draws at the start of each episode.
 
     Raises:
         ValueError: for other spaces, or a setting out of its range.
@@ -77,108 +77,54 @@ class WPL:
 
     def __post_init__(self) -> None:
         """Check the settings and start with uniform policies."""
-        self._decisions = Decisions(
-            self.observation_space, self.action_space, "WPL", self.seed, self.dispatch, self.gamma
-        )
-        arms, states = self._decisions.arms, self._decisions.states
-        if not states.finite:
+        self._shell = RoutingShell(self)
+        arms, reader = self._shell.arms, self._shell.reader
+        if not reader.finite:
             raise ValueError(
                 "WPL keeps tables and needs the observation space Discrete or "
                 f"Dict(value, task, depth); `observation_space` is {self.observation_space}"
             )
-        rule = Rule(self.learning_rate, self.value_step, self.floor, self.scaling, self.variant)
-        self._depths = states.depths
-        self._table = Table(self._decisions.dispatch.agents * states.depths, arms.count, rule)
-        self._traces = Traces(arms.rows, self.gamma)
+        settings = WPLSettings(
+            self.learning_rate, self.value_step, self.floor, self.scaling, self.variant
+        )
+        self._depths = reader.depths
+        states = self._shell.dispatch.agents * reader.depths
+        self._table = WPLTable(states, arms.count, settings)
+        self._returns = EpisodeReturns(arms.rows, self.gamma)
+        self._parts: dict[str, Any] = {"table": self._table, "traces": self._returns}
 
     @property
     def policy(self) -> NDArray[np.float64]:
         """A copy of the policies, (agents, depths, arms)."""
-        return self._table.policy.reshape(-1, self._depths, self._decisions.arms.count).copy()
+        return self._table.policy.reshape(-1, self._depths, self._shell.arms.count).copy()
 
     @property
     def values(self) -> NDArray[np.float64]:
         """A copy of the average returns, (agents, depths, arms); 0 where there was none."""
-        return self._table.values.reshape(-1, self._depths, self._decisions.arms.count).copy()
+        return self._table.values.reshape(-1, self._depths, self._shell.arms.count).copy()
 
-    def distribution(self, observation: Any, info: dict[str, Any]) -> NDArray[np.float64]:
-        """What arms are drawn from, (N, arms); of a dispatcher's likeliest agent.
+    distribution, act, greedy = routing_agent.distribution, routing_agent.act, routing_agent.greedy
+    learn, state_dict = routing_agent.learn, routing_agent.state_dict
+    load_state_dict = routing_agent.load_state_dict
 
-        Raises:
-            ValueError: for an observation or a mask that does not fit.
-        """
-        return self._policy(self._decisions.look(observation, info))
-
-    def act(self, observation: Any, info: dict[str, Any]) -> Any:
-        """An arm drawn from the policy, an int, or one for each row, (rows,).
-
-        Raises:
-            ValueError: for an observation or a mask that does not fit; nothing has changed then.
-        """
-        policy = self._policy(self._decisions.consider(observation, info))
-        return self._decisions.draw(policy)
-
-    def greedy(self, observation: Any, info: dict[str, Any]) -> Any:
-        """The likeliest arm, for evaluation: draws nothing and changes nothing.
-
-        The observation may also be of a vector of any length N, whatever the agent's own is.
-
-        Raises:
-            ValueError: for an observation or a mask that does not fit.
-        """
-        return self._decisions.answer(observation, self.distribution(observation, info).argmax(1))
-
-    def learn(
-        self,
-        observation: Any,
-        action: Any,
-        reward: Any,
-        next_observation: Any,
-        terminated: Any,
-        truncated: Any,
-        info: dict[str, Any],
-    ) -> None:
-        """Take in one step; episodes that it ends change the tables.
-
-        Raises:
-            ValueError: for what does not fit the spaces, or a reward that is not finite; nothing
-                has changed then.
-        """
-        step = self._decisions.step(
-            observation, action, reward, next_observation, terminated, truncated, info
-        )
+    def _update(self, transitions: TransitionBatch) -> None:
+        """Store the decisions; learn from those of the episodes that ended."""
+        before = transitions.before
         entries = {
-            "state": self._state(step.before),
-            "chosen": step.chosen,
-            "allowed": step.before.allowed,
+            "state": self._state(before),
+            "chosen": transitions.chosen,
+            "allowed": before.allowed,
         }
-        self._traces.add(step.rewards, step.real, entries)
-        done = self._traces.finish(step.ended)
+        self._returns.add(transitions.rewards, transitions.real, entries)
+        done = self._returns.finish(transitions.ended)
         if done is not None:
             self._table.learn(done["state"], done["chosen"], done["return"], done["allowed"])
 
-    def state_dict(self) -> dict[str, Any]:
-        """A copy of all that a run changes."""
-        return {
-            "settings": settings_of(self, self._decisions.arms),
-            "decisions": self._decisions.state_dict(),
-            "table": self._table.state_dict(),
-            "traces": self._traces.state_dict(),
-        }
+    def _policy(self, decisions: DecisionBatch) -> NDArray[np.float64]:
+        return self._table.distribution(self._state(decisions), decisions.allowed)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue, bit for bit, from what `state_dict` returned.
+    def _state(self, decisions: DecisionBatch) -> NDArray[np.int64]:
+        """The row of the table for each decision, (N,)."""
+        return decisions.agent * self._depths + decisions.seen.depth
 
-        Raises:
-            ValueError: for the state of an agent with other spaces or settings.
-        """
-        check_arms_state(state, self, self._decisions.arms)
-        self._decisions.load_state_dict(state["decisions"])
-        self._table.load_state_dict(state["table"])
-        self._traces.load_state_dict(state["traces"])
-
-    def _state(self, situation: Situation) -> NDArray[np.int64]:
-        return situation.agent * self._depths + situation.seen.depth
-
-    def _policy(self, situation: Situation) -> NDArray[np.float64]:
-        return self._table.distribution(self._state(situation), situation.allowed)
+    _scores = _policy

@@ -17,7 +17,7 @@ SCALINGS = {"weighted": True, "as_printed": False}
 
 
 def scaled(advantage: Array, policy: Array, scaling: str) -> Array:
-    """The policy's step: it slows down where it takes a probability towards its end.
+    """The policy's step: it gets smaller as a probability approaches 0 or 1.
 
     "weighted": a negative advantage times pi(a), a positive one times 1 - pi(a). "as_printed": the
     other way round, with which policies of games end in a corner.
@@ -37,16 +37,18 @@ def scaled(advantage: Array, policy: Array, scaling: str) -> Array:
 def project(
     policy: Array, floor: float, allowed: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """A distribution of at least `floor` an arm; what is one already stays as it is.
+    """The projection onto the distributions of at least `floor` an arm.
+
+    A distribution with that floor is returned unchanged.
 
     pi(a) = floor + (1 - arms floor) e(a) / sum e,  e(a) = clip(p(a), floor, 1) - floor: clip, and
-    divide what lies above the floor by its sum. To divide all of it would take the arms at the
-    floor below it. Where nothing lies above the floor the result is uniform.
+    divide the excess over the floor by its sum. Dividing the whole would push the arms at the
+    floor below it. If no arm exceeds the floor the result is uniform.
 
     Args:
         policy: (..., arms), any numbers.
         floor: in [0, 1 / arms].
-        allowed: (..., arms), arms that count, at least one in each row; the others get 0.
+        allowed: (..., arms), at least one in each row; the other arms get 0.
     """
     above = np.clip(policy, floor, 1.0) - floor
     if allowed is None:
@@ -61,11 +63,11 @@ VARIANTS = {"all_actions": True, "paper_trace": False}
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Settings of the weighted policy learner; see `WPL` for what they mean.
+class WPLSettings:
+    """Settings of the weighted policy learner, described in `WPL`.
 
     Raises:
-        ValueError: for one out of its range.
+        ValueError: for a setting out of its range.
     """
 
     learning_rate: float = 0.1
@@ -83,25 +85,25 @@ class Rule:
         lookup(VARIANTS, self.variant, "variant")
 
 
-class Table:
+class WPLTable:
     """A policy and the average returns of the arms for each of several states.
 
     Attributes:
         policy: (states, arms).
     """
 
-    def __init__(self, states: int, arms: int, rule: Rule) -> None:
-        """Uniform policies.
+    def __init__(self, states: int, arms: int, settings: WPLSettings) -> None:
+        """Start with uniform policies.
 
         Raises:
             ValueError: if the floor is too high for that many arms.
         """
-        if rule.floor * arms > 1:
-            raise ValueError(f"`floor` must be at most 1 / {arms}, not {rule.floor!r}")
-        self._rule = rule
+        if settings.floor * arms > 1:
+            raise ValueError(f"`floor` must be at most 1 / {arms}, not {settings.floor!r}")
+        self._settings = settings
         self.policy = np.full((states, arms), 1 / arms)
         self._cells = np.arange(states * arms).reshape(states, arms)
-        self._averages = Averages(states * arms, rule.value_step)
+        self._averages = Averages(states * arms, settings.value_step)
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -109,7 +111,7 @@ class Table:
         return self._averages.of(self._cells)
 
     def distribution(self, state: Index, allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The policy given that the arm is an allowed one, (K, arms).
+        """The policy restricted to the allowed arms and normalised, (K, arms).
 
         Args:
             state: (K,).
@@ -121,41 +123,41 @@ class Table:
     def learn(
         self, state: Index, chosen: Index, returns: NDArray[np.float64], allowed: NDArray[np.bool_]
     ) -> None:
-        """Take in K decisions at once: first their returns, then a step for each decision.
+        """Learn from K decisions at once: first add their returns, then step for each decision.
 
-        The steps of a state's decisions are added up before the policy is projected. What an arm
-        that is not allowed has of the table's policy stays as it is.
+        The steps of a state's decisions are added up before the policy is projected. The
+        probability that the table has for an arm that is not allowed stays as it is.
 
         Args:
             state: (K,).
             chosen: (K,), arms.
             returns: (K,).
-            allowed: (K, arms), what could be chosen, at least one in each row.
+            allowed: (K, arms), arms that could be chosen, at least one in each row.
         """
         cells = self._cells[state, chosen]
         errors = returns - self._averages.of(cells)
-        self._averages.take(cells, returns)
+        self._averages.add(cells, returns)
         policy = self.distribution(state, allowed)
-        if VARIANTS[self._rule.variant]:
+        if VARIANTS[self._settings.variant]:
             values = self._averages.of(self._cells[state])
             advantage = values - (policy * values).sum(axis=1, keepdims=True)
         else:
             advantage = np.zeros(policy.shape)
             advantage[np.arange(len(state)), chosen] = errors
-        step = scaled(np.where(allowed, advantage, 0.0), policy, self._rule.scaling)
-        self._move(state, self._rule.learning_rate * step, allowed)
+        step = scaled(np.where(allowed, advantage, 0.0), policy, self._settings.scaling)
+        self._move(state, self._settings.learning_rate * step, allowed)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that changes."""
         return {"policy": self.policy.copy(), "averages": self._averages.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Load a state returned by `state_dict`."""
         self.policy = state["policy"].copy()
         self._averages.load_state_dict(state["averages"])
 
     def _move(self, state: Index, step: NDArray[np.float64], allowed: NDArray[np.bool_]) -> None:
-        """Add up the states' steps, (K, arms), of policies given that the arm is allowed."""
+        """Add up the states' steps, (K, arms), which are of policies restricted to allowed arms."""
         states, which = np.unique(state, return_inverse=True)
         old = self.policy[states]
         shares = np.where(allowed, self.policy[state], 0.0).sum(axis=1, keepdims=True)
@@ -163,5 +165,5 @@ class Table:
         np.add.at(moved, which, shares * step)
         np.logical_or.at(moves, which, allowed)
         share = np.where(moves, old, 0.0).sum(axis=1, keepdims=True)
-        policy = share * project(moved / share, self._rule.floor, moves)
+        policy = share * project(moved / share, self._settings.floor, moves)
         self.policy[states] = np.where(moves, policy, old)

@@ -199,11 +199,11 @@ def test_averages_are_plain_at_first_and_forget_in_the_end():
         number = float(rng.normal())
         counts[cell] += 1
         expected[cell] += max(1 / counts[cell], 0.1) * (number - expected[cell])
-        averages.take(np.array([cell]), np.array([number]))
+        averages.add(np.array([cell]), np.array([number]))
         assert_allclose(averages.of(np.arange(3)), expected, rtol=1e-9, atol=1e-12)
     assert min(counts) > 10
     together = Averages(2, 0.0)
-    together.take(np.array([1, 0, 1]), np.array([1.0, 5.0, 2.0]))
+    together.add(np.array([1, 0, 1]), np.array([1.0, 5.0, 2.0]))
     assert_allclose(together.of(np.array([0, 1, 1])), [5.0, 1.5, 1.5])
 
 

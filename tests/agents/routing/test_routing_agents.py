@@ -63,7 +63,7 @@ def test_a_dispatcher_fixed_to_the_identity_is_one_agent_a_task(kind, rows):
     one, two = (Routes() if rows is None else vector(rows) for _ in range(2))
     expected = make(kind, one)
     agent = make(kind, two, dispatch="learned")
-    agent._decisions.dispatch.table = Identity()
+    agent._shell.dispatch.table = Identity()
     assert_array_equal(run(agent, two, 300, seed=1), run(expected, one, 300, seed=1))
     part = "table" if kind == "wpl" else "values"
     assert_same(agent.state_dict()[part], expected.state_dict()[part])

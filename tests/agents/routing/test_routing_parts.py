@@ -10,11 +10,10 @@ from gymnasium.vector.utils import batch_space
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mtlgym.agents import WPL
-from mtlgym.agents.routing.dispatch import Dispatch
-from mtlgym.agents.routing.episodes import Episodes, Traces
-from mtlgym.agents.routing.observations import read
-from mtlgym.agents.routing.routing_agent import Decisions
-from mtlgym.agents.routing.wpl_table import Rule
+from mtlgym.agents.routing.episodes import EpisodeReturns, Episodes
+from mtlgym.agents.routing.observations import observation_reader
+from mtlgym.agents.routing.routing_agent import Dispatch
+from mtlgym.agents.routing.wpl_table import WPLSettings
 from tests.agents.routing.toy_routes import Routes, seen
 
 ROUTE = Routes(tasks=3, depths=2, blocks=4).observation_space
@@ -31,29 +30,29 @@ def test_spaces_say_what_tables_and_approximators_need():
     for single, expected in singles:
         for rows in (None, 1, 4):
             space = single if rows is None else batch_space(single, rows)
-            states = read(space, rows, "Agent")
-            assert (states.tasks, states.depths, states.features, states.finite) == expected
+            reader = observation_reader(space, rows, "Agent")
+            assert (reader.tasks, reader.depths, reader.features, reader.finite) == expected
             space.seed(0)
             observation = space.sample()
-            features = states.of(observation).features
+            features = reader.read(observation).features
             assert features.shape == (rows or 1, expected[2])
             assert features.dtype == np.float32
-            assert states.fit(observation) == states
+            assert reader.fit(observation) == reader
 
 
 def test_observations_are_read_row_by_row():
-    states = read(batch_space(ROUTE, 2), 2, "Agent")
+    reader = observation_reader(batch_space(ROUTE, 2), 2, "Agent")
     value = np.arange(10, dtype=np.float32).reshape(2, 5)
-    found = states.of({"value": value, "task": np.array([2, 0]), "depth": np.array([0, 1])})
+    found = reader.read({"value": value, "task": np.array([2, 0]), "depth": np.array([0, 1])})
     assert_array_equal(found.task, [2, 0])
     assert_array_equal(found.depth, [0, 1])
     assert_array_equal(found.features, [[0, 1, 2, 3, 4, 0, 0, 1], [5, 6, 7, 8, 9, 1, 0, 0]])
     assert_array_equal(found.take(np.array([False, True])).features, found.features[1:])
-    walk = read(spaces.Discrete(3), None, "Agent").of(np.int64(2))
+    walk = observation_reader(spaces.Discrete(3), None, "Agent").read(np.int64(2))
     assert_array_equal(walk.task, [0])
     assert_array_equal(walk.depth, [2])
     assert_array_equal(walk.features, [[0, 0, 1]])
-    box = read(spaces.Box(0, 1, (1, 2)), None, "Agent").of(np.array([[0.5, 1.0]]))
+    box = observation_reader(spaces.Box(0, 1, (1, 2)), None, "Agent").read(np.array([[0.5, 1.0]]))
     assert_array_equal(box.features, [[0.5, 1.0]])
 
 
@@ -69,13 +68,13 @@ def test_observations_are_read_row_by_row():
 )
 def test_other_observation_spaces_are_refused_by_name(space):
     with pytest.raises(ValueError, match=r"Agent needs .*`observation_space` is"):
-        read(space, None, "Agent")
+        observation_reader(space, None, "Agent")
 
 
 def test_a_vector_of_another_length_is_refused():
     for space in (batch_space(ROUTE, 3), spaces.MultiDiscrete([3, 4]), spaces.Box(0, 1, (3, 2))):
         with pytest.raises(ValueError, match="`observation_space` is"):
-            read(space, 2, "Agent")
+            observation_reader(space, 2, "Agent")
 
 
 def test_episodes_with_a_reset_of_their_own_have_a_transition_without_a_decision():
@@ -106,15 +105,15 @@ def test_episodes_that_are_reset_at_once_have_no_such_transition():
 
 def test_returns_are_the_discounted_sums_of_each_row_s_own_episode():
     rng, gamma, ended = np.random.default_rng(0), 0.8, np.zeros(4, np.bool_)
-    traces = Traces(4, gamma)
+    returns = EpisodeReturns(4, gamma)
     under_way: list[list[tuple[int, float]]] = [[] for _ in range(4)]
     for step in range(200):
         real = ~ended | (rng.random(4) < 0.5)  # a row that ended may have to be reset
         rewards, ended = rng.normal(size=4), (rng.random(4) < 0.2) & real
-        traces.add(rewards, real, {"step": np.full(4, step)})
+        returns.add(rewards, real, {"step": np.full(4, step)})
         for row in np.flatnonzero(real):
             under_way[row].append((step, rewards[row]))
-        done, expected = traces.finish(ended), []
+        done, expected = returns.finish(ended), []
         for row in np.flatnonzero(ended):
             rest = 0.0
             for when, reward in reversed(under_way[row]):
@@ -127,9 +126,9 @@ def test_returns_are_the_discounted_sums_of_each_row_s_own_episode():
             assert_array_equal(done["step"], [each[0] for each in expected])
             assert_allclose(done["return"], [each[2] for each in expected], rtol=1e-12)
             assert_array_equal(done["first"], [each[3] for each in expected])
-        restored = Traces(4, gamma)
-        restored.load_state_dict(traces.state_dict())
-        traces = restored
+        restored = EpisodeReturns(4, gamma)
+        restored.load_state_dict(returns.state_dict())
+        returns = restored
 
 
 def test_one_agent_decides_for_a_task_or_for_all():
@@ -171,15 +170,15 @@ def test_a_dispatcher_learns_which_agent_returns_most_for_a_task():
 
 
 def test_a_row_of_zeros_is_no_mask_and_another_shape_is_refused():
-    decisions = Decisions(ROUTE, FOUR, "Agent", 0, "task", 1.0)
-    allowed = decisions.look(seen(), {"action_mask": np.zeros(4, np.int8)}).allowed
+    shell = WPL(ROUTE, FOUR, seed=0)._shell
+    allowed = shell.look(seen(), {"action_mask": np.zeros(4, np.int8)}).allowed
     assert allowed.all()
     with pytest.raises(ValueError, match=r"an entry for each of 4 arms, not the shape \(3,\)"):
-        decisions.look(seen(), {"action_mask": np.ones(3, np.int8)})
+        shell.look(seen(), {"action_mask": np.ones(3, np.int8)})
     with pytest.raises(ValueError, match=r"in each of 2 rows, not the shape \(4,\)"):
-        decisions.look(seen(2), {"action_mask": np.ones(4, np.int8)})
+        shell.look(seen(2), {"action_mask": np.ones(4, np.int8)})
 
 
 def test_a_dispatcher_has_the_default_settings_of_wpl():
     defaults = {each.name: each.default for each in fields(WPL)}
-    assert {name: defaults[name] for name in asdict(Rule())} == asdict(Rule())
+    assert {name: defaults[name] for name in asdict(WPLSettings())} == asdict(WPLSettings())

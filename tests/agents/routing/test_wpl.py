@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mtlgym.agents import WPL
 from mtlgym.agents.routing.averages import Averages, remaining_share
-from mtlgym.agents.routing.wpl_table import Rule, Table, project, scaled
+from mtlgym.agents.routing.wpl_table import WPLSettings, WPLTable, project, scaled
 from tests.agents.routing.toy_routes import Routes, found, greedy_run, run, vector
 
 PENNIES = np.array([[1.0, -1.0], [-1.0, 1.0]])
@@ -81,7 +81,7 @@ def test_average_is_plain_then_forgets():
     for n in range(1, 40):
         number = rng.normal()
         numbers.append(number)
-        average.take(cell, np.array([number]))
+        average.add(cell, np.array([number]))
         expected += max(1 / n, 0.1) * (number - expected)
         assert average.of(cell)[0] == pytest.approx(expected)
         if n <= 10:
@@ -139,7 +139,7 @@ class Plain:
 @pytest.mark.parametrize("variant", ["all_actions", "paper_trace"])
 def test_table_follows_the_formula_also_for_many_decisions_at_once(variant):
     rng = np.random.default_rng(3)
-    table = Table(4, 3, Rule(0.05, 0.0, 0.01, "weighted", variant))
+    table = WPLTable(4, 3, WPLSettings(0.05, 0.0, 0.01, "weighted", variant))
     plain = Plain(4, 3, 0.05, 0.01, variant)
     for count in [1] * 50 + [2, 9, 40] * 20:
         state, arm = rng.integers(4, size=count), rng.integers(3, size=count)
@@ -154,7 +154,7 @@ def test_table_follows_the_formula_also_for_many_decisions_at_once(variant):
 
 def test_decisions_in_different_states_at_once_are_learnt_as_one_by_one():
     rng = np.random.default_rng(4)
-    one, many = (Table(6, 4, Rule(learning_rate=0.1)) for _ in range(2))
+    one, many = (WPLTable(6, 4, WPLSettings(learning_rate=0.1)) for _ in range(2))
     allowed = np.ones((6, 4), np.bool_)
     for _ in range(200):
         arm, returns, state = rng.integers(4, size=6), rng.normal(size=6), rng.permutation(6)
@@ -196,7 +196,10 @@ def test_agent_learns_returns_of_whole_episodes_by_the_formula(rows):
 
 
 def test_a_mask_conditions_the_policy_and_its_step_on_what_is_allowed():
-    table, narrow = Table(1, 4, Rule(learning_rate=0.3)), Table(1, 3, Rule(learning_rate=0.3))
+    table, narrow = (
+        WPLTable(1, 4, WPLSettings(learning_rate=0.3)),
+        WPLTable(1, 3, WPLSettings(learning_rate=0.3)),
+    )
     allowed, rng = np.array([[True, False, True, True]]), np.random.default_rng(6)
     state, three = np.zeros(1, np.int64), np.ones((1, 3), np.bool_)
     for _ in range(100):
