@@ -214,7 +214,7 @@ def _space(search: Search, spec: str) -> Space:
         wanted = subject(made, agent)
     if isinstance(wanted, BanditSubject):
         return Space(spec, len(wanted.tasks))
-    regime = made.router.configuration.regime if hasattr(made, "router") else None
+    regime = made.router.configuration.trainer_options if hasattr(made, "router") else None
     training = regime or made.configuration.training
     ranges = {
         "lr": Range(training.lr / SPAN, training.lr * SPAN),

@@ -89,7 +89,7 @@ class RoutingSubject:
 
     def period(self) -> int:
         """Steps in an epoch."""
-        return self.env.router.training.batches * self.env.router.shape.depth
+        return self.env.router.trainer.batches * self.env.router.shape.depth
 
     def budget(self) -> int:
         """Steps of the environment: decisions for a whole minibatch."""
@@ -126,7 +126,7 @@ class RoutingSubject:
         """Accuracies in percent, their mean over the tasks first, and each task's routes."""
         problem, made = self.env.problem, self.env.router.configuration
         actions = self.env.router.shape.actions
-        found = self.env.examine(split, self._greedy)
+        found = self.env.evaluate_routes(split, self._greedy)
         shares = evaluation.accuracies(problem, found)
         values = {key: 100 * share for key, share in shares.items()}
         figures = {"score": float(np.mean(list(values.values()))), **values}
@@ -142,8 +142,8 @@ class RoutingSubject:
             "failure": info["failure"],
             "architecture": made.options.architecture,
             "rho": made.options.rho,
-            "epochs": made.regime.epochs,
-            "batch_size": made.regime.batch_size,
+            "epochs": made.trainer_options.epochs,
+            "batch_size": made.trainer_options.batch_size,
             "routes": found.shares(len(self.tasks), actions).tolist(),
             **({"policies": self._policies} if self._policies else {}),
         }

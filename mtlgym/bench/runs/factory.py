@@ -9,7 +9,7 @@ from mtlgym import agents, checks
 from mtlgym.bench.runs import kept_policy
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.options import for_agent
-from mtlgym.envs.routing.trainer import Regime
+from mtlgym.envs.routing.trainer_options import TrainerOptions
 from mtlgym.presets.environments import Preset, preset
 
 GYMNASIUMS = (  # arguments of its `make` and `make_vec`, which would mean nothing in a run
@@ -68,6 +68,6 @@ def _check_pair(agent: str, chosen: Preset) -> None:
 
 def _routing(chosen: Preset, options: dict[str, Any]) -> Any:
     """The vector form, which is trained on minibatches in the same steps."""
-    size = {**chosen.options, **options}.get("batch_size", Regime.batch_size)
+    size = {**chosen.options, **options}.get("batch_size", TrainerOptions.batch_size)
     checks.integer("batch_size", size, least=1)
     return gym.make_vec(chosen.id, size, autoreset_mode=AutoresetMode.SAME_STEP, **options)
