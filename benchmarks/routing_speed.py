@@ -96,7 +96,7 @@ def single(args: Args) -> Train:
 def loop(args: Args) -> Train:
     """The same network without an environment, a sample at a time; an optimizer step a batch."""
     env, _ = vector(args, "uniform")
-    model, data = env.router.training.model, env.problem
+    model, data = env.router.trainer.model, env.problem
     optimizer = torch.optim.SGD(model.parameters(), 1e-2)
     rng = np.random.default_rng(0)
 

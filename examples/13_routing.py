@@ -19,7 +19,8 @@ while info["updates"] < UPDATES:
     observation = after
 
 accuracies = routing.evaluate("val", agent.greedy)
-routes = routing.examine("val", agent.greedy).shares(len(routing.problem.tasks), 6).argmax(axis=2)
+evaluation = routing.evaluate_routes("val", agent.greedy)
+routes = evaluation.shares(len(routing.problem.tasks), 6).argmax(axis=2)
 for (name, accuracy), route in zip(accuracies.items(), routes, strict=True):
     print(f"{name:20} {accuracy:.0%}  blocks {route}")
 print(f"mean {np.mean(list(accuracies.values())):.0%} after {UPDATES} minibatches")

@@ -15,7 +15,7 @@ from mtlgym.balancing.jacobian.linear_layers import Layers
 from mtlgym.balancing.jacobian.strategies import STRATEGIES, Strategy, check_reducible
 from mtlgym.balancing.jacobian.vjp import FromFeatures, UnsoundGradientError, make_root
 from mtlgym.balancing.state import check_keys, load_state_dict, state_dict
-from mtlgym.distributed.collectives import Group, average, means
+from mtlgym.distributed.collectives import Group, average, mean_gradients
 from mtlgym.lookup import lookup
 
 AUTO = "auto"
@@ -139,7 +139,9 @@ class Aggregation:
         beyond = self._beyond(root, losses, slopes, others, scales)
         if self._group is not None:
             # Copies, as a gradient may be another one's memory, or repeat its own.
-            beyond = means([g if g is None else g.clone() for g in beyond], others, self._group)
+            beyond = mean_gradients(
+                [g if g is None else g.clone() for g in beyond], others, self._group
+            )
         self._tried, self.strategy, self._gradients = True, chosen, gradients
         for parameter, grad in zip((*self.shared, *others), (*direction, *beyond), strict=True):
             _add(parameter, grad)

@@ -1,80 +1,84 @@
-"""One environment in several processes: the first one leads, the others do what it does."""
+"""One environment in several processes: the leader calls its methods, the followers repeat them."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from mtlgym.distributed.process_group import Company
+from mtlgym.distributed.process_group import TrainingGroup
 from mtlgym.envs.saved_state import differences
 from mtlgym.training.hardware import Hardware
 
 T = TypeVar("T")
 
 
-def join(hardware: Hardware, description: dict[str, Any]) -> Company | None:
-    """The processes that make this environment together; None if this one makes it alone.
+def join_group(hardware: Hardware, description: dict[str, Any]) -> TrainingGroup | None:
+    """The group of processes that share this environment; None if `distributed` is off.
 
     Raises:
-        ValueError: as `Company.join`, and if the others' environments are not the same; names the
-            options that differ.
+        ValueError: as `TrainingGroup.create`, and if the environments of two processes differ;
+            names the options that differ.
     """
     if not hardware.distributed:
         return None
-    company = Company.join(hardware.device)
-    for rank, theirs in enumerate(company.gathered(description)):
+    group = TrainingGroup.create(hardware.device)
+    for rank, theirs in enumerate(group.all_gather(description)):
         differing = differences(theirs, description)
         if differing:
             raise ValueError(f"process {rank} has made another environment: {differing}")
-    return company
+    return group
 
 
-def lead(company: Company | None, work: Callable[..., T], *arguments: Any) -> T:
-    """Do the work here and in every process that follows; alone, here.
+def lead(group: TrainingGroup | None, work: Callable[..., T], *arguments: Any) -> T:
+    """Call the function here and in all followers; without a group, here alone.
 
     Args:
-        company: the processes.
-        work: known to those that follow by its name.
-        arguments: what it is given, in all processes.
+        group: the processes.
+        work: a function that the followers pass to `follow`; they find it by its name.
+        arguments: its arguments, sent to all processes.
+
+    Returns:
+        The function's result in this process.
 
     Raises:
-        RuntimeError: in a process that does not lead, or after `dismiss`.
-        PartnerError: if the work failed in another process; an error in this one stays what it is.
+        RuntimeError: in a follower, or after `dismiss_followers`.
+        PartnerError: if the call failed in another process; an error in this process is raised as
+            it is.
     """
-    if company is None:
+    if group is None:
         return work(*arguments)
-    if company.rank or not company.is_open:
-        state = "has closed the environment" if not company.is_open else "does not lead"
-        hint = "" if not company.is_open else "; it has to call `env.unwrapped.follow()`"
-        raise RuntimeError(f"process {company.rank} of {company.size} {state}{hint}")
-    company.told((work.__name__, arguments))
-    return company.together(partial(work, *arguments))
+    if group.rank or not group.is_open:
+        state = "has closed the environment" if not group.is_open else "does not lead"
+        hint = "" if not group.is_open else "; it has to call `env.unwrapped.follow()`"
+        raise RuntimeError(f"process {group.rank} of {group.size} {state}{hint}")
+    group.broadcast((work.__name__, arguments))
+    return group.run_on_all(partial(work, *arguments))
 
 
-def follow(company: Company | None, works: Sequence[Callable[..., Any]]) -> None:
-    """Do what the leader does, until it closes its environment.
+def follow(group: TrainingGroup | None, works: Sequence[Callable[..., Any]]) -> None:
+    """Repeat the leader's calls of these functions until it closes its environment.
 
-    An error in the work is the leader's to raise.
+    Errors in the calls are raised in the leader alone.
 
     Raises:
-        RuntimeError: in a process that leads or is alone, or if the leader is gone.
+        RuntimeError: in the leader or without a group, or if the leader has exited.
     """
-    if company is None or company.rank == 0:
+    if group is None or group.rank == 0:
         raise RuntimeError(
             "follow() is for the processes of a rank above 0, with `distributed=True`"
         )
     known = {work.__name__: work for work in works}
-    while company.is_open:
-        name, arguments = company.told(None)
-        if name == dismiss.__name__:
-            company.is_open = False
+    while group.is_open:
+        name, arguments = group.broadcast(None)
+        if name == dismiss_followers.__name__:
+            group.is_open = False
         else:
             with suppress(Exception):
-                company.together(partial(known[name], *arguments))
+                group.run_on_all(partial(known[name], *arguments))
 
 
-def dismiss(company: Company | None) -> None:
-    """Let those that follow return; in a process that does not lead, nothing happens."""
-    if company is not None and company.rank == 0 and company.is_open:
-        company.is_open = False
-        company.told((dismiss.__name__, ()))
+def dismiss_followers(group: TrainingGroup | None) -> None:
+    """Let the followers' `follow` return; does nothing in a follower or without a group."""
+    if group is not None and group.rank == 0 and group.is_open:
+        group.is_open = False
+        group.broadcast((dismiss_followers.__name__, ()))

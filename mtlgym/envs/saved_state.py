@@ -1,44 +1,49 @@
-"""Which environment a state belongs to."""
+"""Saved states of environments: each is wrapped with a description of its environment."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from mtlgym import __version__
 
-# What it can raise to continue a state that is not whole, or not of the kind that it claims to be.
-UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+# The errors that restoring an incomplete state, or one of another kind, can raise.
+RESTORE_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
-T = TypeVar("T")
 
-
-def sign(state: dict[str, Any], description: dict[str, Any]) -> dict[str, Any]:
-    """The state with what the environment is and which version made it."""
+def wrap(state: dict[str, Any], description: dict[str, Any]) -> dict[str, Any]:
+    """The state together with the environment's description and mtlgym's version."""
     return {"version": __version__, "description": description, "state": state}
 
 
-def verify(signed: Any, description: dict[str, Any]) -> dict[str, Any]:
-    """The state, if it belongs to an environment of this description and version.
+def unwrap(wrapped: Any, description: dict[str, Any]) -> dict[str, Any]:
+    """The state inside a wrapped one, if description and version are those of this environment.
 
     Raises:
         ValueError: if not; names the versions, or the options that differ.
     """
-    whole = isinstance(signed, dict) and set(signed) == {"version", "description", "state"}
-    if not (whole and isinstance(signed["description"], dict)):
+    is_whole = isinstance(wrapped, dict) and set(wrapped) == {"version", "description", "state"}
+    if not (is_whole and isinstance(wrapped["description"], dict)):
         raise ValueError("this is not the state of an environment")
-    if signed["version"] != __version__:
+    if wrapped["version"] != __version__:
         raise ValueError(
-            f"the state was saved by mtlgym {signed['version']}; this is mtlgym {__version__}"
+            f"the state was saved by mtlgym {wrapped['version']}; this is mtlgym {__version__}"
         )
-    differing = differences(signed["description"], description)
+    differing = differences(wrapped["description"], description)
     if differing:
         raise ValueError(f"the state is of another environment: {differing}")
-    return signed["state"]
+    return wrapped["state"]
 
 
 def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    """The options in which two descriptions differ; empty if they are the same."""
+    """The options in which two descriptions differ, as text; empty if they are the same."""
     return "; ".join(
         f"{key}: {theirs.get(key)!r} there, {ours.get(key)!r} here"
         for key in sorted({*theirs, *ours})
@@ -46,23 +51,23 @@ def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     )
 
 
-def gone_on(
-    signed: Any,
+def restore(
+    wrapped: Any,
     description: dict[str, Any],
     rng: np.random.Generator,
-    resume: Callable[[dict[str, Any]], T],
-) -> T:
-    """What `resume` makes of the state, if it is of this environment; the generator goes on too.
+    load: Callable[[dict[str, Any]], None],
+) -> None:
+    """Call `load` with the state in a wrapped one, then restore the generator's state too.
 
     Raises:
-        ValueError: if it is of another one, or not whole; the generator is unchanged then.
+        ValueError: if the state is of another environment, or incomplete; the generator is then
+            unchanged.
     """
-    state = verify(signed, description)
+    state = unwrap(wrapped, description)
     try:
         random = np.random.PCG64(0)
         random.state = state["random"]
-        found = resume(state)
-    except UNFIT as error:
+        load(state)
+    except RESTORE_ERRORS as error:
         raise ValueError(f"the state cannot be continued: {error!r}") from error
     rng.bit_generator.state = random.state
-    return found

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mtlgym.distributed.collectives import Group, anywhere
+from mtlgym.distributed.collectives import Group, any_process
 
 
 def failed_losses(losses: Tensor, names: Sequence[str]) -> str:
@@ -44,7 +44,7 @@ def blame(
     for term in terms:
         own = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
         broken.append(not _sound([gradient for gradient in own if gradient is not None]))
-    found = anywhere(broken, group, terms.device)
+    found = any_process(broken, group, terms.device)
     return unsound([name for name, bad in zip(names, found, strict=True) if bad] or names)
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtlgym.distributed.process_group import Company
+from mtlgym.distributed.process_group import TrainingGroup
 from mtlgym.problems.problem import Batch, OrderedSplit, Split
 from mtlgym.randomness import ORDER, SAMPLES, derive
 from mtlgym.training.options import Training
@@ -36,7 +36,7 @@ class Feed:
     on (seed, source, k) alone, so a position in the data is one number a source. An epoch's last
     batch is smaller where the size asks for it, or left out.
 
-    In a company of n processes the one of rank r has every n-th sample of a batch, from the r-th
+    In a group of n processes the one of rank r has every n-th sample of a batch, from the r-th
     on. One that is left without a sample takes the first, at scale 0.
 
     Attributes:
@@ -45,7 +45,7 @@ class Feed:
     """
 
     def __init__(
-        self, split: Split, training: Training, seed: int, company: Company | None = None
+        self, split: Split, training: Training, seed: int, group: TrainingGroup | None = None
     ) -> None:
         """Feed batches of `training.batch_size` samples a source to the device."""
         batch_size = training.batch_size
@@ -55,7 +55,7 @@ class Feed:
         self._split = split
         self._batch_size = batch_size
         self._seed = seed
-        self._rank, self._size = (company.rank, company.size) if company else (0, 1)
+        self._rank, self._size = (group.rank, group.size) if group else (0, 1)
         self._device = torch.device(training.hardware.device)
         self._permutations: dict[int, tuple[int, NDArray[Any]]] = {}  # source -> (epoch, indices)
 

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from mtlgym.balancing.jacobian.vjp import UnsoundGradientError
 from mtlgym.balancing.objective import weighted
-from mtlgym.distributed.process_group import Company
+from mtlgym.distributed.process_group import TrainingGroup
 from mtlgym.problems.problem import Problem
 from mtlgym.randomness import MODEL, private_randomness
 from mtlgym.training.buffers import copies, put_back, unmoved
@@ -82,7 +82,7 @@ class Learner:
     Where decisions weigh the tasks, `look` and `learn` alternate: one forward and one backward
     pass a step. Where they choose the task, `learn_task` makes the whole step.
 
-    In a company each process has a learner of the same model. Losses are those of the whole batch
+    In a group each process has a learner of the same model. Losses are those of the whole batch
     in all of them, and so are failures.
 
     Attributes:
@@ -102,26 +102,26 @@ class Learner:
         transform: str,
         *,
         joint: bool,
-        company: Company | None = None,
+        group: TrainingGroup | None = None,
     ) -> None:
         """Build the model and the optimizer; all chance comes from `seed`, in [0, 2^63).
 
-        `joint` says whether decisions weigh the tasks of a joint batch; the company's processes
+        `joint` says whether decisions weigh the tasks of a joint batch; the group's processes
         share the batches.
         """
         self._problem = problem
         self._transform = transform
-        self._company = company
+        self._group = group
         self._hardware = training.hardware
         with private_randomness(torch.device(self._hardware.device), seed, MODEL):
             self.model = training.hardware.place(problem.build())
-        self.update = Update(self.model, training, transform, company)
+        self.update = Update(self.model, training, transform, group)
         watching = self.update.watching
-        self._forward = Forward(problem, training, self.model, seed, watching, company)
+        self._forward = Forward(problem, training, self.model, seed, watching, group)
         self._pending: tuple[Share, Tensor] | None = None  # a batch and its losses, with a graph
         self._trained: tuple[Share, Tensor] | None = None  # the last one and its weights
-        self.feed = Feed(problem.splits["train"], training, seed, company)
-        self.validation = Validation(problem, keep_best=training.keep_best, company=company)
+        self.feed = Feed(problem.splits["train"], training, seed, group)
+        self.validation = Validation(problem, keep_best=training.keep_best, group=group)
         self.schedule = TrainingSchedule(
             training, self.update.optimizer, self.validation, self.feed.batches, joint=joint
         )
@@ -249,4 +249,4 @@ class Learner:
         with unmoved(self.model):
             losses = self._forward(batch, task, self.steps)
             terms = weighted(losses, weights, self._transform)
-            return blame(self.model, terms, self._names(task), self._company)
+            return blame(self.model, terms, self._names(task), self._group)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mtlgym.balancing.objective import slopes, weighted
 from mtlgym.distributed.collectives import Group, average, average_gradients
-from mtlgym.distributed.process_group import Company
+from mtlgym.distributed.process_group import TrainingGroup
 from mtlgym.problems.problem import Annealed, Problem
 from mtlgym.randomness import FORWARD, private_randomness
 from mtlgym.training.buffers import statistics
@@ -21,7 +21,7 @@ from mtlgym.training.options import Training
 class Forward:
     """Passes batches through a model, each time with the chance that the step has.
 
-    In a company the losses are those of the whole batch, the same in all processes, with a graph
+    In a group the losses are those of the whole batch, the same in all processes, with a graph
     of this process's part in them; running statistics are averaged. A process's chance is its own.
     """
 
@@ -32,7 +32,7 @@ class Forward:
         model: nn.Module,
         seed: int,
         watching: Callable[[], AbstractContextManager[None]],
-        company: Company | None,
+        group: TrainingGroup | None,
     ) -> None:
         """Know the model; passes of all tasks are made under `watching()`."""
         self._problem, self._model, self._seed = problem, model, seed
@@ -42,8 +42,8 @@ class Forward:
         repeated = training.balance.aggregator is not None
         self._called = training.hardware.called(model, repeated=repeated)
         self._watching = watching
-        self._company = company
-        self._own = (company.rank,) if company and company.rank else ()  # sets its chance apart
+        self._group = group
+        self._own = (group.rank,) if group and group.rank else ()  # sets its chance apart
 
     def __call__(self, share: Share, task: int | None, steps: int) -> Tensor:
         """The losses, (tasks,), or the one task's, (1,), in float32 at least.
@@ -74,11 +74,11 @@ class Forward:
         return self._whole(_precise(losses), share)
 
     def _whole(self, losses: Tensor, share: Share) -> Tensor:
-        if self._company is None or share.scale is None:
+        if self._group is None or share.scale is None:
             return losses
         part = losses * share.scale.to(losses)
         whole = part.detach().clone()
-        average([whole, *statistics(self._model)], self._company)
+        average([whole, *statistics(self._model)], self._group)
         return whole + (part - part.detach())
 
 

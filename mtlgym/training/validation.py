@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mtlgym.distributed.process_group import Company
+from mtlgym.distributed.process_group import TrainingGroup
 from mtlgym.lookup import lookup
 from mtlgym.metrics import delta_m, judged, mean_score
 from mtlgym.problems.problem import Problem
@@ -42,13 +42,13 @@ class Validation:
     """
 
     def __init__(
-        self, problem: Problem, *, keep_best: bool = True, company: Company | None = None
+        self, problem: Problem, *, keep_best: bool = True, group: TrainingGroup | None = None
     ) -> None:
         """Nothing is validated yet; `keep_best` says whether the best parameters are kept.
 
-        In a company the leader validates, and the others take its word.
+        In a group the leader validates, and the others take its word.
         """
-        self._company = company
+        self._group = group
         self._problem = problem
         self._keep_best = keep_best
         self._best: dict[str, Any] | None = None
@@ -74,9 +74,9 @@ class Validation:
         return best
 
     def _measured(self, model: nn.Module) -> dict[str, float]:
-        if self._company is None:
+        if self._group is None:
             return measure(self._problem, model, "val")
-        return self._company.led(lambda: measure(self._problem, model, "val"))
+        return self._group.run_on_leader(lambda: measure(self._problem, model, "val"))
 
     def _score(self, values: Mapping[str, float]) -> float:
         baseline = self._problem.baseline

@@ -79,7 +79,7 @@ def trace(env, batches=BATCHES):
 
 
 def parameters(env):
-    return torch.cat([p.detach().flatten() for p in env.router.training.model.parameters()])
+    return torch.cat([p.detach().flatten() for p in env.router.trainer.model.parameters()])
 
 
 def masked(env):

@@ -77,7 +77,7 @@ def _work(rank: int, folder: str) -> None:
     found = {
         (module, name): _played(rank, cell)
         for module in MODULES
-        for name, cell in import_module(module).CELLS.items()
+        for name, cell in import_module(f"tests.distributed.{module}").CELLS.items()
     }
     torch.save(found, Path(folder) / f"{rank}.pt")
     distributed.barrier()
@@ -98,7 +98,7 @@ def _played(rank: int, cell: Cell) -> dict[str, Any]:
     env.close()
     env.close()  # which is safe
     if hasattr(env, "router"):
-        model, failure = env.router.training.model, env.router.failure
+        model, failure = env.router.trainer.model, env.router.failure
     else:
         model, failure = env.episode.learner.model, env.episode.record.failure
     state = {name: value.clone() for name, value in model.state_dict().items()}

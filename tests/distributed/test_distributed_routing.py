@@ -24,7 +24,7 @@ def test_two_processes_route_as_one_does(name):
 
 def own(env, values, block):
     """Those of the values, one a parameter, that are of this block, at any depth."""
-    model = env.router.training.model
+    model = env.router.trainer.model
     owners = [
         torch.full(
             (parameter.numel(),), re.match(rf"head\.layers\.\d\.{block}\.", name) is not None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtlgym.distributed.process_group import VARIABLES, Company
+from mtlgym.distributed.process_group import VARIABLES, TrainingGroup
 from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.randomness import SAMPLES, derive
 from mtlgym.training.feed import Feed
@@ -73,11 +73,11 @@ def test_a_run_of_two_processes_can_be_carried_on_by_one():
 
 def feed(split, rank=None, batch_size=10):
     """The batches of a process of two, or of one."""
-    company = None
+    group = None
     if rank is not None:
-        company = object.__new__(Company)
-        company.rank, company.size = rank, 2
-    return Feed(split, Training(batch_size=batch_size), 3, company)
+        group = object.__new__(TrainingGroup)
+        group.rank, group.size = rank, 2
+    return Feed(split, Training(batch_size=batch_size), 3, group)
 
 
 @pytest.mark.parametrize(("size", "scales"), [(40, [1, 1]), (43, [4 / 3, 2 / 3]), (41, [2, 0])])

@@ -11,7 +11,7 @@ from gymnasium.error import ResetNeeded
 from torch import distributed, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from mtlgym.distributed.process_group import Company
+from mtlgym.distributed.process_group import TrainingGroup
 from mtlgym.envs.routing import RoutingVectorEnv
 from mtlgym.training.schedule import SCHEDULERS
 from tests.envs.routing.toy_images import SMALL, problem
@@ -83,15 +83,15 @@ def test_copies_of_a_training_that_is_over_have_its_model_and_begin_anew(tmp_pat
         assert gone_on(other, tmp_path / "copy") == expected
 
 
-def in_company(*arguments):
-    """The company of a process that is the only one."""
-    return Company(distributed.ProcessGroup(distributed.HashStore(), 0, 1))
+def in_group(*arguments):
+    """The group of a process that is the only one."""
+    return TrainingGroup(distributed.ProcessGroup(distributed.HashStore(), 0, 1))
 
 
 @pytest.mark.parametrize("how", COPIES)
 def test_a_copy_of_what_processes_make_together_is_refused(monkeypatch, how):
-    monkeypatch.setattr("mtlgym.envs.training.episode.join", in_company)
-    monkeypatch.setattr("mtlgym.envs.routing.minibatch.join", in_company)
+    monkeypatch.setattr("mtlgym.envs.training.episode.join_group", in_group)
+    monkeypatch.setattr("mtlgym.envs.routing.vector.join_group", in_group)
     routed = RoutingVectorEnv(problem(), 4, distributed=True, **SMALL)
     for env in (make(distributed=True), routed):
         with pytest.raises(TypeError, match="`distributed=True` cannot be copied"):

@@ -112,7 +112,7 @@ def route(form, fault):
 
 def minibatch(env):
     """Decide for a whole minibatch and look at all that comes; the last info."""
-    updates = env.router.training.updates
+    updates = env.router.trainer.updates
     for _ in range(1000):
         try:
             found = env.step(0 if isinstance(env, RoutingEnv) else np.zeros(ROWS, np.int64))
@@ -123,7 +123,7 @@ def minibatch(env):
         assert np.isfinite(numbers({k: v for k, v in found[-1].items() if "final" not in k})).all()
         if len(found) == 5:
             assert np.isfinite(found[1]).all()
-        if env.router.training.updates > updates:
+        if env.router.trainer.updates > updates:
             return found[-1]
     raise AssertionError("no minibatch came to its end")
 
@@ -135,15 +135,15 @@ def test_a_bad_number_on_a_route_trains_nothing_and_names_the_task(form, kind, b
     env = route(form, fault)
     env.reset(seed=0)
     assert minibatch(env)["failure"] == ""
-    strike(fault, env.problem.data, env.router.training.model)
+    strike(fault, env.problem.data, env.router.trainer.model)
     if kind == "data":
         minibatch(env)  # whose images were drawn before
-    before = parameters(env.router.training.model)
+    before = parameters(env.router.trainer.model)
     info = minibatch(env)
     assert f"task{TASK}" in info["failure"] or kind in ("data", "weight")
     assert "task" in info["failure"]
     assert not env.is_open
-    after = parameters(env.router.training.model)
+    after = parameters(env.router.trainer.model)
     assert all(torch.equal(v.nan_to_num(), before[name].nan_to_num()) for name, v in after.items())
     fault.on = False
     spared = route(form, Fault())

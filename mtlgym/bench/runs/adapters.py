@@ -13,7 +13,7 @@ from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.logs import Means, finite
 from mtlgym.envs.bandit import BanditEnv, BanditVectorEnv
 from mtlgym.envs.routing import RoutingVectorEnv, evaluation
-from mtlgym.envs.routing.trainer import Regime
+from mtlgym.envs.routing.trainer_options import TrainerOptions
 from mtlgym.envs.training.env import TrainingEnv, task_sizes
 from mtlgym.metrics import delta_m, judged, mean_score
 from mtlgym.presets.environments import preset
@@ -161,13 +161,13 @@ class RoutingAdapter:
         self._env, self._agent, self.seed = env, agent, cell.seed
         self.tasks = env.problem.tasks
         self.selects = False
-        self.trainer = env.router.configuration.regime
+        self.trainer = env.router.configuration.trainer_options
         self.source = {"kind": env.problem.source.kind, "sha256": env.problem.source.sha256}
         self._policies: list[Any] = []  # one an update, (agents, actions)
 
     def period(self) -> int:
         """Steps in an epoch."""
-        return self._env.router.training.batches * self._env.router.shape.depth
+        return self._env.router.trainer.batches * self._env.router.shape.depth
 
     def budget(self) -> int:
         """Steps of the environment: decisions for a whole minibatch."""
@@ -204,7 +204,7 @@ class RoutingAdapter:
         """Accuracies in percent, first their mean over the tasks, and each task's routes."""
         problem, made = self._env.problem, self._env.router.configuration
         actions = self._env.router.shape.actions
-        found = self._env.examine(split, self._greedy)
+        found = self._env.evaluate_routes(split, self._greedy)
         shares = evaluation.accuracies(problem, found)
         values = {key: 100 * share for key, share in shares.items()}
         figures = {"score": float(np.mean(list(values.values()))), **values}
@@ -220,8 +220,8 @@ class RoutingAdapter:
             "failure": info["failure"],
             "architecture": made.options.architecture,
             "rho": made.options.rho,
-            "epochs": made.regime.epochs,
-            "batch_size": made.regime.batch_size,
+            "epochs": made.trainer_options.epochs,
+            "batch_size": made.trainer_options.batch_size,
             "routes": found.shares(len(self.tasks), actions).tolist(),
             **({"policies": self._policies} if self._policies else {}),
         }
@@ -385,7 +385,7 @@ def make_single(cell: Cell, options: Mapping[str, Any]) -> Any:
 
 def make_routing(cell: Cell, options: Mapping[str, Any]) -> Any:
     """The vector form of routing with a row a sample of the minibatch: faster, the same steps."""
-    size = {**preset(cell.env).options, **options}.get("batch_size", Regime.batch_size)
+    size = {**preset(cell.env).options, **options}.get("batch_size", TrainerOptions.batch_size)
     checks.integer("batch_size", size, least=1)
     return gym.make_vec(cell.env, size, autoreset_mode=AutoresetMode.SAME_STEP, **options).unwrapped
 

@@ -144,11 +144,11 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
             "scores": self._scores.state_dict(),
             "history": self._history.state_dict(),
         }
-        return saved_state.sign(state, self.options.description)
+        return saved_state.wrap(state, self.options.description)
 
     def load_state_dict(self, state: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Continue from a `state_dict`; as `load`."""
-        state = saved_state.verify(state, self.options.description)
+        state = saved_state.unwrap(state, self.options.description)
         bandit = Bandit(**{name: value.copy() for name, value in state["bandit"].items()})
         scores = Scores(bandit, self.budget)
         scores.load_state_dict(state["scores"])

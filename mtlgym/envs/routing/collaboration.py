@@ -1,4 +1,4 @@
-"""What agents chose of late, and the reward for choosing it again."""
+"""The latest decisions of each task, and the collaboration reward for repeating them."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ LENGTH = 256  # decisions
 class Collaboration:
     """The last decisions of each task at each depth.
 
-    The collaboration reward of an action is rho times the share of the agent's last decisions at
-    that depth that were the same, in [0, rho]: it makes agents settle, so that the blocks see
-    what they are trained for. Decisions count once their minibatch was trained on; before the first
-    one each action has the share 1 / actions.
+    The collaboration reward of an action is rho times the share of the task's last decisions at
+    that depth that were the same, in [0, rho]. It makes agents settle on routes, so that each block
+    is trained on the samples that it is later used for. Decisions count once their minibatch was
+    trained on; before the first one each action has the share 1 / actions.
 
-    Source: Rosenbaum, Klinger, Riemer (ICLR 2018), as far as is known: rho times the average
+    Source: Rosenbaum, Klinger, Riemer (ICLR 2018), as far as it is published: rho times the average
     probability with which the agent chose the block in its history.
     Differs from it in that the history holds decisions, whose shares estimate these probabilities.
     """
 
     def __init__(self, shape: tuple[int, int, int], shared: bool, length: int = LENGTH) -> None:
-        """Start without decisions.
+        """Start with an empty history.
 
         Args:
             shape: tasks, depths, actions.
-            shared: whether an action's share is that in the decisions of all tasks.
-            length: decisions that are kept of each task and depth.
+            shared: whether an action's share is taken over the decisions of all tasks.
+            length: number of decisions kept for each task and depth.
         """
         tasks, depths, self._actions = shape
         self._shared = shared
@@ -37,7 +37,7 @@ class Collaboration:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """How often each action is among the decisions that are kept, (tasks, depths, actions)."""
+        """How often each action occurs in the history, (tasks, depths, actions)."""
         tasks, depths, _ = self._past.shape
         cells = np.arange(tasks * depths).reshape(tasks, depths, 1) * self._actions
         kept = self._past >= 0
@@ -51,25 +51,25 @@ class Collaboration:
         return self._shares[task, depth, action]
 
     def record(self, task: NDArray[np.int64], routes: NDArray[np.int64]) -> None:
-        """Take in the routes, (rows, depths), of these tasks, (rows,), in the rows' order."""
+        """Add the routes, (rows, depths), of these tasks, (rows,), in the rows' order."""
         length = self._past.shape[2]
         order = np.argsort(task, kind="stable")
         counts = np.bincount(task, minlength=len(self._seen))
         starts = np.concatenate([[0], counts.cumsum()[:-1]])
         rank = np.arange(len(task)) - starts[task[order]]  # within the task
         places = (self._seen[task[order]] + rank) % length
-        fresh = rank >= counts[task[order]] - length  # a place is written once
+        fresh = rank >= counts[task[order]] - length  # each place is written at most once
         rows = order[fresh]
         self._past[task[rows], :, places[fresh]] = routes[rows]
         self._seen += counts
         self._update()
 
     def state_dict(self) -> dict[str, Any]:
-        """All decisions that are kept."""
+        """The decisions in the history."""
         return {"past": self._past.copy(), "seen": self._seen.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from that state."""
+        """Load a state returned by `state_dict`."""
         self._past, self._seen = state["past"].copy(), state["seen"].copy()
         self._update()
 

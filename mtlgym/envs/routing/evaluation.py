@@ -1,4 +1,4 @@
-"""How a network fares on a split when its samples are routed by a policy."""
+"""Evaluation of a routed network on a whole split, by a policy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ Policy = Callable[[dict[str, NDArray[Any]], dict[str, Any]], Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Examination:
-    """Every sample of a split, in the split's order.
+class Evaluation:
+    """The routes and results of all samples of a split, in the split's order.
 
     Attributes:
-        task: (samples,).
+        task: of each sample, (samples,).
         routes: the actions, (samples, depths).
         correct: whether the class was right, (samples,).
         losses: in nats, (samples,).
@@ -33,38 +33,39 @@ class Examination:
     losses: NDArray[np.float64]
 
     def shares(self, tasks: int, actions: int) -> NDArray[np.float64]:
-        """The share of each action among a task's decisions at a depth, (tasks, depths, actions).
+        """The share of each action in a task's decisions at a depth, (tasks, depths, actions).
 
-        The routing map of Figure 11.
+        This is the routing map of Figure 11.
         """
         chosen = np.eye(actions)[self.routes]
         return np.stack([chosen[self.task == task].mean(axis=0) for task in range(tasks)])
 
 
-def accuracies(problem: ImageProblem, found: Examination) -> dict[str, float]:
+def accuracies(problem: ImageProblem, evaluation: Evaluation) -> dict[str, float]:
     """`{"task/accuracy": share of the samples whose class is right}`."""
     return {
-        f"{name}/accuracy": float(found.correct[found.task == task].mean())
+        f"{name}/accuracy": float(evaluation.correct[evaluation.task == task].mean())
         for task, name in enumerate(problem.tasks)
     }
 
 
-def examine(router: Router, split: str, policy: Policy | None) -> Examination:
-    """Route a whole split by the policy, in evaluation mode; changes nothing.
+def evaluate_routes(router: Router, split: str, policy: Policy | None) -> Evaluation:
+    """Route a whole split by the policy, with the network in evaluation mode; changes nothing.
 
     Args:
-        router: whose network it is.
+        router: has the network.
         split: `train`, `val` or `test`.
         policy: gives the actions, (samples,), for an observation of many samples and an info, which
-            has an `action_mask` where not all actions are allowed; without one, each task takes
-            what it took most of late.
+            has an `action_mask` where not all actions are allowed; without a policy, each task
+            takes its most frequent action in the history.
 
     Raises:
-        ValueError: for another split, a policy that is none, or actions that are not allowed.
+        ValueError: for another split, a policy that is not callable, or actions that are not
+            allowed.
     """
     if not (policy is None or callable(policy)):
         raise ValueError(f"`policy` must be a function of observation and info, not {policy!r}")
-    problem, model = router.configuration.problem, router.training.model
+    problem, model = router.configuration.problem, router.trainer.model
     size, parts = problem.size(split), []
     was_training = model.training
     model.eval()
@@ -75,7 +76,7 @@ def examine(router: Router, split: str, policy: Policy | None) -> Examination:
                 parts.append(_part(router, split, chosen, policy))
     finally:
         model.train(was_training)
-    return Examination(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    return Evaluation(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def _part(
@@ -83,17 +84,17 @@ def _part(
 ) -> tuple[NDArray[Any], ...]:
     problem, head = router.configuration.problem, router.head
     samples = problem.samples(split, chosen)
-    state = head.start(router.training.look(samples))
+    state = head.start(router.trainer.compute_features(samples))
     task = samples.task.numpy()
     routes = Routes(slice(0, len(task)), task, state, np.full((len(task), head.depth), -1))
-    usual = router.history.counts.argmax(axis=2)
+    frequent = router.history.counts.argmax(axis=2)
     for depth in range(head.depth):
         if policy is None:
-            action = usual[task, depth]
+            action = frequent[task, depth]
         else:
-            mask = router.mask(routes)
+            mask = router.action_mask(depth, len(task))
             action = policy(router.observe(routes), {} if mask is None else {"action_mask": mask})
-        router.apply(routes, action)
+        router.apply(routes, router.parse_actions(action, depth, len(task)))
     scores = head.value(routes.state, samples.task.to(state.device)).cpu()
     losses = problem.losses(scores, samples.task, samples.label).double().numpy()
     correct = problem.correct(scores, samples.task, samples.label)

@@ -1,4 +1,4 @@
-"""The options of routing environments, and the network that follows from them."""
+"""The options of routing environments, and the network that is built from them."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from torch import nn
 
 from mtlgym import checks
 from mtlgym.envs.routing.collaboration import LENGTH
-from mtlgym.envs.routing.trainer_options import Regime
+from mtlgym.envs.routing.trainer_options import TrainerOptions
 from mtlgym.lookup import lookup, unknown
 from mtlgym.models.architectures import ARCHITECTURES
 from mtlgym.models.heads import Form
@@ -22,17 +22,17 @@ from mtlgym.problems import build_images, image_options
 from mtlgym.problems.images import ImageProblem, describe
 from mtlgym.training.hardware import Hardware
 
-MOST = 2**16  # of any size; without a bound, a slip has torch build until memory is full
+MOST = 2**16  # bound of every size, so that a mistyped one does not fill the memory
 REWARDS = ("correct", "negative_loss")
 HISTORIES = ("task", "shared")
 
 
 @dataclass(frozen=True)
 class RoutingOptions:
-    """What the network is, and what its router is paid.
+    """The network's architecture, and the agent's reward.
 
     Attributes:
-        architecture: a key of `ARCHITECTURES`; those without a choice have one action.
+        architecture: a key of `ARCHITECTURES`; those whose routes are fixed have one action.
         depth: decisions on a route, the last of which picks the classification layer's block.
         blocks: function blocks of a layer; None for one a task.
         width: outputs of a hidden block.
@@ -46,7 +46,7 @@ class RoutingOptions:
         rho: weight of the collaboration reward, in [0, 1].
         history: whose last decisions that reward looks at: those of the sample's `task`, or
             `shared` ones of all tasks.
-        history_length: decisions that are kept of each task and depth.
+        history_length: number of decisions kept for each task and depth.
     """
 
     architecture: str = "routing-all-fc"
@@ -62,7 +62,7 @@ class RoutingOptions:
     history_length: int = LENGTH
 
     def __post_init__(self) -> None:
-        """Refuse what makes no environment."""
+        """Check the values."""
         chosen = lookup(ARCHITECTURES, self.architecture, "architecture")
         for name in ("depth", "blocks", "width", "filters", "history_length"):
             self._check_size(name, getattr(self, name))
@@ -89,32 +89,32 @@ class RoutingOptions:
             raise ValueError(f"`{name}` must be at most {MOST}, not {value!r}")
 
 
-PARTS = (RoutingOptions, Regime, Hardware)
-UNUSED = ("compile",)  # of the hardware: what a route is made of changes from batch to batch
+PARTS = (RoutingOptions, TrainerOptions, Hardware)
+UNUSED = ("compile",)  # fields of Hardware: a route's graph changes from batch to batch
 KNOWN = [f.name for part in PARTS for f in dataclasses.fields(part) if f.name not in UNUSED]
 
 
 @dataclass(frozen=True, eq=False)
 class RoutingConfiguration:
-    """All that makes a routing environment.
+    """The parts that a routing environment is built from.
 
     Attributes:
-        problem: what is learnt.
+        problem: the problem that the network learns.
         options: network and reward.
-        regime: how the network is trained.
-        hardware: what it runs on.
-        description: the same in plain values; environments of equal ones continue each other's
-            checkpoints.
+        trainer_options: how the network is trained.
+        hardware: where the network is computed.
+        description: all of these as plain values; environments with equal descriptions can load
+            each other's checkpoints.
     """
 
     problem: ImageProblem
     options: RoutingOptions
-    regime: Regime
+    trainer_options: TrainerOptions
     hardware: Hardware
     description: dict[str, Any]
 
     def build(self) -> nn.Module:
-        """A fresh network; draws from torch's default generator."""
+        """Build a fresh network; draws from torch's default generator."""
         channels, height, width = self.problem.shape
         options = self.options
         form = Form(
@@ -136,14 +136,15 @@ def configure(problem: str | ImageProblem, options: Mapping[str, Any]) -> Routin
     """Check the options, then build the problem.
 
     Raises:
-        ValueError: for an option that neither one of `PARTS` nor the problem's builder has, or a
-            value that is not allowed.
+        ValueError: for an option that is in none of `PARTS` and no argument of the problem's
+            builder, or a value that is not allowed.
     """
     if not isinstance(problem, str | ImageProblem):
         raise ValueError(
             f"`problem` must be the name of a problem or an ImageProblem, not {problem!r}"
         )
-    own, regime = RoutingOptions(**_take(options, RoutingOptions)), Regime(**_take(options, Regime))
+    own = RoutingOptions(**_take(options, RoutingOptions))
+    trainer_options = TrainerOptions(**_take(options, TrainerOptions))
     hardware = Hardware(**_take(options, Hardware))
     rest = {key: options[key] for key in options if key not in KNOWN}
     known = [*(image_options(problem) if isinstance(problem, str) else ()), *KNOWN]
@@ -151,12 +152,13 @@ def configure(problem: str | ImageProblem, options: Mapping[str, Any]) -> Routin
         if option not in known:
             raise ValueError(unknown(option, known, "option"))
     built = build_images(problem, rest) if isinstance(problem, str) else problem
-    regime.batches(built.sizes("train"))  # refuses a size that the samples do not fill
-    parts = {k: v for part in (own, regime, hardware) for k, v in dataclasses.asdict(part).items()}
-    for unsaid in (*UNUSED, "device", "distributed"):
-        parts.pop(unsaid)
+    trainer_options.batches(built.sizes("train"))  # raises if the samples do not fill a minibatch
+    parts = dataclasses.asdict(own) | dataclasses.asdict(trainer_options)
+    parts |= dataclasses.asdict(hardware)
+    for left_out in (*UNUSED, "device", "distributed"):
+        parts.pop(left_out)
     plain = json.dumps({**describe(built, rest), **parts}, default=np.generic.item)
-    return RoutingConfiguration(built, own, regime, hardware, json.loads(plain))
+    return RoutingConfiguration(built, own, trainer_options, hardware, json.loads(plain))
 
 
 def _take(options: Mapping[str, Any], kind: type) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A network in training on minibatches of one size, whose losses are made by someone else."""
+"""Training of a routed network on minibatches of one size."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtlgym.distributed.collectives import average, average_gradients
-from mtlgym.distributed.process_group import Company
-from mtlgym.envs.routing.trainer_options import Regime
+from mtlgym.distributed.process_group import TrainingGroup
+from mtlgym.envs.routing.trainer_options import TrainerOptions
 from mtlgym.problems.images import ImageProblem, Samples
 from mtlgym.randomness import MODEL, ORDER, private_randomness
 from mtlgym.training.buffers import copies, put_back, statistics
@@ -21,17 +21,20 @@ from mtlgym.training.hardware import Hardware
 from mtlgym.training.schedule import OPTIMIZERS, SCHEDULERS
 
 
-class MinibatchTraining:
-    """A network and its optimizer; the samples come in a fresh permutation an epoch.
+class RoutingTrainer:
+    """A network, its optimizer and its minibatches, in a fresh permutation every epoch.
 
-    In a company each process has the same network, and as many of a minibatch's rows, one after
-    another by rank: `samples`, `features` and `losses` are of those.
+    `begin` draws a minibatch and passes it through the trunk; the caller routes the features and
+    classifies them, and `train` makes the gradient step.
+
+    With a process group each process has the same network and an equal part of a minibatch's
+    rows, in the order of the ranks: `samples`, `features` and `losses` are those of its part.
 
     Attributes:
         model: the network in training.
-        samples: the minibatch under way.
-        features: what the model's trunk makes of it, with a graph.
-        updates: minibatches trained on so far.
+        samples: the current minibatch.
+        features: the trunk's output for it, with its graph.
+        updates: optimizer steps made so far, one a minibatch.
         batches: minibatches in an epoch.
     """
 
@@ -42,29 +45,29 @@ class MinibatchTraining:
         self,
         problem: ImageProblem,
         build: Callable[[], nn.Module],
-        regime: Regime,
+        options: TrainerOptions,
         hardware: Hardware,
         seed: int,
-        company: Company | None = None,
+        group: TrainingGroup | None = None,
     ) -> None:
-        """Build the network; all chance comes from `seed`, in [0, 2^63).
+        """Build the network; all random numbers come from `seed`, in [0, 2^63).
 
         Raises:
             ValueError: for a `batch_size` that the problem's tasks do not allow.
         """
-        self._problem, self._regime, self._hardware = problem, regime, hardware
-        self._seed, self._company = seed, company
-        self._rank, self._size = (company.rank, company.size) if company else (0, 1)
-        self.batches = regime.batches(problem.sizes("train"))
+        self._problem, self._options, self._hardware = problem, options, hardware
+        self._seed, self._group = seed, group
+        self._rank, self._size = (group.rank, group.size) if group else (0, 1)
+        self.batches = options.batches(problem.sizes("train"))
         with private_randomness(torch.device(hardware.device), seed, MODEL):
             self.model = hardware.place(build())
         fused = hardware.fused or None
-        make = OPTIMIZERS[regime.optimizer]
-        self._optimizer = make(self.model.parameters(), regime.lr, regime.weight_decay, fused)
-        self._timing = SCHEDULERS[regime.scheduler]
-        self._scheduler = self._timing.make(self._optimizer, self.batches * regime.epochs)
+        make = OPTIMIZERS[options.optimizer]
+        self._optimizer = make(self.model.parameters(), options.lr, options.weight_decay, fused)
+        self._schedule = SCHEDULERS[options.scheduler]
+        self._scheduler = self._schedule.make(self._optimizer, self.batches * options.epochs)
         self._order: tuple[int, NDArray[Any]] = (-1, np.empty(0, np.int64))
-        self._before: dict[str, Tensor] = {}  # the buffers before the minibatch under way
+        self._before: dict[str, Tensor] = {}  # the buffers before the current minibatch
         self.updates = self._drawn = 0
 
     @property
@@ -73,20 +76,20 @@ class MinibatchTraining:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def begin(self) -> None:
-        """Draw the next minibatch and let the trunk look at it."""
+        """Draw the next minibatch and compute its features."""
         epoch, position = divmod(self._drawn, self.batches)
         if self._order[0] != epoch:
-            self._order = epoch, self._shuffled(epoch)
-        rows = self._regime.batch_size // self._size
-        start = position * self._regime.batch_size + self._rank * rows
+            self._order = epoch, self._permutation(epoch)
+        rows = self._options.batch_size // self._size
+        start = position * self._options.batch_size + self._rank * rows
         self._drawn += 1
         self._before = copies(self.model)
         self.samples = self._problem.samples("train", self._order[1][start : start + rows])
-        self.features = self.look(self.samples)
-        average(statistics(self.model), self._company)
+        self.features = self.compute_features(self.samples)
+        average(statistics(self.model), self._group)
 
-    def look(self, samples: Samples) -> Float[Tensor, "rows features"]:
-        """What the trunk makes of these images."""
+    def compute_features(self, samples: Samples) -> Float[Tensor, "rows features"]:
+        """The trunk's output for these samples' images."""
         images = samples.images.to(self._hardware.device)
         if self._hardware.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -95,37 +98,40 @@ class MinibatchTraining:
         return features.to(torch.promote_types(features.dtype, torch.float32))
 
     def losses(self, scores: Float[Tensor, "rows classes"], rows: slice) -> Float[Tensor, " rows"]:
-        """The losses of these rows of the minibatch, with their graph."""
+        """The losses of these rows of the current minibatch, with their graph."""
         samples = self.samples
         task, label = samples.task[rows].to(scores.device), samples.label[rows].to(scores.device)
         return self._problem.losses(scores, task, label)
 
-    def learn(self, losses: Float[Tensor, " rows"]) -> str:
-        """Train on all rows' mean loss; say what failed, and then change no parameter.
+    def train(self, losses: Float[Tensor, " rows"]) -> str:
+        """Make an optimizer step on the mean loss of all rows.
 
-        The buffers are then as before the minibatch.
+        Args:
+            losses: of all rows of this process, with their graph.
 
-        In a company `losses` are of this process's rows.
+        Returns:
+            Why the step failed, empty if it did not. After a failure the parameters are unchanged,
+            and the buffers are as before the minibatch.
         """
         names = self._problem.tasks
         task = self.samples.task.to(losses.device)
         sums = losses.new_zeros(len(names)).index_add(0, task, losses)
-        whole = sums.detach().clone()
-        average([whole], self._company)
-        failure = failed_losses(whole.cpu(), names)
+        means = sums.detach().clone()
+        average([means], self._group)
+        failure = failed_losses(means.cpu(), names)
         if not failure:
             failure = self._backward(sums / len(losses))
         if failure:
-            self._optimizer.zero_grad()  # then its step moves nothing; schedulers ask for one
+            self._optimizer.zero_grad()  # then the step, which schedulers expect, changes nothing
             put_back(self.model, self._before)
         self._optimizer.step()
         self.updates += 1
-        if self._timing.per_step or self.updates % self.batches == 0:
+        if self._schedule.per_step or self.updates % self.batches == 0:
             self._scheduler.step()
         return failure
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a training of the same problem, schedule and seed needs to continue."""
+        """The state of network and training, for a trainer with the same options and seed."""
         state = {
             "seed": self._seed,
             "updates": self.updates,
@@ -138,7 +144,7 @@ class MinibatchTraining:
         return copy.deepcopy(state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from that state, with its last minibatch under way."""
+        """Load a state returned by `state_dict`; its current minibatch is drawn again."""
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self._scheduler.load_state_dict(state["scheduler"])
@@ -148,9 +154,9 @@ class MinibatchTraining:
         self.begin()
         put_back(self.model, {name: state["model"][name] for name in names})
 
-    def _shuffled(self, epoch: int) -> NDArray[Any]:
+    def _permutation(self, epoch: int) -> NDArray[Any]:
         rng = np.random.default_rng([self._seed, ORDER, epoch])
-        if not self._regime.balanced:
+        if not self._options.balanced:
             return rng.permutation(self._problem.size("train"))
         task, sizes = self._problem.data.splits["train"].task, self._problem.sizes("train")
         own = [rng.permutation(np.flatnonzero(task == t))[: sizes.min()] for t in range(len(sizes))]
@@ -158,8 +164,8 @@ class MinibatchTraining:
 
     def _backward(self, terms: Float[Tensor, " tasks"]) -> str:
         self._optimizer.zero_grad()
-        terms.sum().backward(retain_graph=True)  # for the blame, should there be any
-        average_gradients(self.model.parameters(), self._company)
+        terms.sum().backward(retain_graph=True)  # `blame` may need it again
+        average_gradients(self.model.parameters(), self._group)
         if soundness(self.model):
             return ""
-        return blame(self.model, terms, self._problem.tasks, self._company)
+        return blame(self.model, terms, self._problem.tasks, self._group)

@@ -1,4 +1,4 @@
-"""How a network is trained on minibatches of one size."""
+"""The options of a routed network's training."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,21 @@ from mtlgym.training.schedule import OPTIMIZERS, SCHEDULERS
 
 
 @dataclass(frozen=True)
-class Regime:
-    """How a network is trained, whatever routes its samples.
+class TrainerOptions:
+    """How a routed network is trained.
 
     Attributes:
-        epochs: that the learning rate's schedule and `is_open` reckon with; training can go on.
-        batch_size: samples of a gradient step. An epoch's rest that fills no batch is left out.
+        epochs: length of the learning rate's schedule, after which `is_open` is False; training
+            may continue.
+        batch_size: samples of a gradient step. Samples at an epoch's end that do not fill a batch
+            are left out.
         optimizer: a key of `OPTIMIZERS`.
         lr: the learning rate, which the scheduler's factors multiply.
-        weight_decay: the optimizer's.
-        scheduler: a key of `SCHEDULERS` but for `plateau`; `tenth` is said to be the paper's.
-        balanced: whether every minibatch has as many samples of each task, row r of task r modulo
-            the tasks; an epoch then ends with the task of the fewest samples, and the rest of the
-            others' is left out.
+        weight_decay: weight decay of the optimizer.
+        scheduler: a key of `SCHEDULERS` except `plateau`; `tenth` is reported to be the paper's.
+        balanced: whether every minibatch has equally many samples of each task, row r being of
+            task r modulo the number of tasks; an epoch then ends when the smallest task's samples
+            are used up, and the remaining ones of the other tasks are left out.
     """
 
     epochs: int = 50
@@ -35,7 +37,7 @@ class Regime:
     balanced: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what no training can be made of."""
+        """Check the values."""
         checks.integer("epochs", self.epochs, least=1, most=checks.WHOLE - 1)
         checks.integer("batch_size", self.batch_size, least=1)
         checks.real("lr", self.lr, 0.0, open_end=True, most=checks.MOST)
@@ -45,10 +47,11 @@ class Regime:
         checks.flag("balanced", self.balanced)
 
     def batches(self, sizes: NDArray[np.int64]) -> int:
-        """Minibatches in an epoch of so many training samples of each task, (tasks,).
+        """Number of minibatches in an epoch, given each task's training samples, (tasks,).
 
         Raises:
-            ValueError: if they fill none, or a balanced one has no equal share for each task.
+            ValueError: if the samples do not fill a minibatch, or a balanced one cannot have as
+                many samples of each task.
         """
         size, allowed = self.batch_size, f"at most the number of training samples, {sizes.sum()}"
         used = sizes.sum()

@@ -1,4 +1,4 @@
-"""A minibatch of samples, routed all at once."""
+"""The vector form of routing: a minibatch of samples, routed all at once."""
 
 import os
 from collections.abc import Sequence
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from mtlgym import checks
 from mtlgym.envs import vector_api
+from mtlgym.envs.leader import join_group
 from mtlgym.envs.routing import evaluation
-from mtlgym.envs.routing.evaluation import Examination, Policy
-from mtlgym.envs.routing.minibatch import make_course
+from mtlgym.envs.routing.evaluation import Evaluation, Policy
+from mtlgym.envs.routing.minibatch import Minibatch
 from mtlgym.envs.routing.options import configure
 from mtlgym.envs.routing.router import Router
 from mtlgym.io import checkpoint
@@ -25,17 +26,17 @@ Step = tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.boo
 
 
 class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
-    """Route a minibatch: a layer costs one call a block in use, and a row is one sample's episode.
+    """Route a minibatch at once: a row is one sample's episode, and each block used is called once.
 
     All rows are at the same depth. `num_envs` is the minibatch's size; after the last depth the
     samples are classified, the rewards paid and the blocks on the routes trained, once. The
-    network lives as long as the environment: `reset(seed=...)` alone starts it afresh, `reset()`
-    begins an unfinished minibatch's routes again, or the next minibatch. By `autoreset_mode` the
-    next minibatch begins in the next step (`NEXT_STEP`, the default), in the same one
-    (`SAME_STEP`), or by `reset`.
+    network lives as long as the environment: only `reset(seed=...)` starts a fresh one; `reset()`
+    starts the routes of an unfinished minibatch again, or the next minibatch. Depending on
+    `autoreset_mode` the next minibatch starts in the next step (`NEXT_STEP`, the default), in the
+    same one (`SAME_STEP`), or by `reset` (`DISABLED`).
 
-    The attribute `is_open` says whether the schedule's epochs are still to be trained; training
-    can go on after them.
+    The attribute `is_open` is True until the schedule's epochs are over; training may continue
+    after them.
 
     Source: Rosenbaum, Klinger, Riemer (ICLR 2018), Algorithms 1 and 2; see `RoutingEnv`.
     """
@@ -54,9 +55,9 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         """Make the environment; `reset` builds the network.
 
         Args:
-            problem: a key of `IMAGE_PROBLEMS`, or a problem of one's own.
-            num_envs: samples of a minibatch.
-            autoreset_mode: when the next minibatch begins.
+            problem: a key of `IMAGE_PROBLEMS`, or an `ImageProblem`.
+            num_envs: number of samples in a minibatch.
+            autoreset_mode: when the next minibatch starts.
             render_mode: None; the single form draws pictures.
             **options: as for `RoutingEnv`; `batch_size` is `num_envs`.
 
@@ -75,7 +76,8 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
                 f"`batch_size` of the vector form is `num_envs`, {num_envs}, not {size!r}"
             )
         configuration = configure(problem, {**options, "batch_size": num_envs})
-        self._course = make_course(configuration, rows=num_envs)
+        group = join_group(configuration.hardware, configuration.description)
+        self._minibatch = Minibatch(configuration, num_envs, group)
         self.problem = configuration.problem
         self.num_envs = num_envs
         self.single_action_space = spaces.Discrete(self.router.shape.actions)
@@ -85,19 +87,19 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
 
     @property
     def router(self) -> Router:
-        """The network in training, and what the tasks chose of late."""
-        return self._course.router
+        """The network in training, and the latest decisions of each task."""
+        return self._minibatch.router
 
     @property
     def budget(self) -> int:
-        """Steps of the environment in the schedule's epochs."""
+        """Number of steps in the schedule's epochs."""
         between = self.router.budget - 1 if self._mode is AutoresetMode.NEXT_STEP else 0
         return self.router.budget * self.router.shape.depth + between
 
     @property
     def is_open(self) -> bool:
         """Whether there is a network whose schedule has not ended, and whose training is sound."""
-        return self._course.is_open
+        return self._minibatch.is_open
 
     def reset(
         self,
@@ -105,14 +107,16 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start afresh with a seed, else begin the next minibatch, or this one's routes again.
+        """Start the next minibatch, or this one's routes again; with a seed, a fresh network.
 
         Args:
-            seed: of the network and the order of the samples: one for all rows.
-            options: `reset_mask`, if given, must name all rows: a minibatch is trained as one.
+            seed: one integer for the network and the order of the samples.
+            options: `reset_mask`, if given, must be True for all rows: a minibatch is trained as a
+                whole.
 
         Raises:
-            ValueError: for a seed a row, or a mask that leaves rows out; nothing has changed then.
+            ValueError: for a list of seeds, or a mask that leaves rows out; nothing has changed
+                then.
         """
         if not (seed is None or isinstance(seed, int)):
             raise ValueError(
@@ -121,56 +125,56 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         if not vector_api.reset_mask(options, self.num_envs).all():
             raise ValueError("`reset_mask` must name all rows: they are one minibatch")
         super().reset(seed=seed)
-        if seed is not None or not self._course.has_network:
-            self._course.restart(int(self.np_random.integers(2**63)))
+        if seed is not None or not self._minibatch.has_network:
+            self._minibatch.restart(int(self.np_random.integers(2**63)))
         else:
-            self._course.begin()
-        return self._observe(), self._course.info()
+            self._minibatch.begin()
+        return self._observe(), self._minibatch.info()
 
     def step(self, actions: Any) -> Step:
-        """Send every row through the block that it chose, (num_envs,).
+        """Send every row through the block that its action names, (num_envs,).
 
         Raises:
             ValueError: for actions that are not allowed; nothing has changed then.
             gymnasium.error.ResetNeeded: before `reset`; under `DISABLED`, after the last depth.
         """
-        course, no = self._course, np.zeros(self.num_envs, np.bool_)
-        if course.is_through and self._mode is AutoresetMode.NEXT_STEP:
+        minibatch, no = self._minibatch, np.zeros(self.num_envs, np.bool_)
+        if minibatch.is_finished and self._mode is AutoresetMode.NEXT_STEP:
             self.router.steps += 1
-            course.begin()
-            return self._observe(), np.zeros(self.num_envs), no, no.copy(), course.info()
-        rewards, verdict = course.step(actions)
-        if verdict is None:
-            return self._observe(), rewards, no, no.copy(), course.info()
+            minibatch.begin()
+            return self._observe(), np.zeros(self.num_envs), no, no.copy(), minibatch.info()
+        rewards, results = minibatch.step(actions)
+        if results is None:
+            return self._observe(), rewards, no, no.copy(), minibatch.info()
         if self._mode is AutoresetMode.SAME_STEP:
-            infos = vector_api.final(course.observation, verdict.values(), ~no)
-            course.begin()
+            infos = vector_api.final(minibatch.observation, results, ~no)
+            minibatch.begin()
         else:
-            infos = vector_api.masked(verdict.values(), ~no)
-        return self._observe(), rewards, ~no, no, {**course.info(), **infos}
+            infos = vector_api.masked(results, ~no)
+        return self._observe(), rewards, ~no, no, {**minibatch.info(), **infos}
 
     def evaluate(self, split: str = "val", policy: Policy | None = None) -> dict[str, float]:
         """The accuracy of each task on a split; changes nothing. See `RoutingEnv.evaluate`."""
-        return evaluation.accuracies(self.problem, self.examine(split, policy))
+        return evaluation.accuracies(self.problem, self.evaluate_routes(split, policy))
 
-    def examine(self, split: str = "val", policy: Policy | None = None) -> Examination:
-        """Every sample's route on a split, and what came of it. See `RoutingEnv.examine`."""
-        return evaluation.examine(self._course.require_network(), split, policy)
+    def evaluate_routes(self, split: str = "val", policy: Policy | None = None) -> Evaluation:
+        """The route and the result of every sample of a split; see `RoutingEnv.evaluate_routes`."""
+        return evaluation.evaluate_routes(self._minibatch.require_network(), split, policy)
 
     def follow(self) -> None:
-        """In a process that does not lead: take part until the leader closes its environment.
+        """In a process of a rank above 0: take part until the leader closes its environment.
 
         Raises:
-            RuntimeError: in one that leads or is alone, or if the leader is gone.
+            RuntimeError: in the leader or in a single process, or if the leader has exited.
         """
-        self._course.follow()
+        self._minibatch.follow()
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Let those that follow return."""
-        self._course.close()
+        """Let the other processes return from `follow`."""
+        self._minibatch.close()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write network, training and routes under way to one file.
+        """Write the state of network, training and current routes to one file.
 
         Raises:
             OSError: if the file cannot be written; an older one at that path is untouched.
@@ -178,7 +182,9 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         checkpoint.save(path, self.state_dict())
 
     def load(self, path: str | os.PathLike[str]) -> tuple[Observation, dict[str, Any]]:
-        """Continue what was saved, bit for bit; give the observation that it stood at, and an info.
+        """Load a saved state; return the observation at the time of saving, and an info.
+
+        Training then continues bit-identically; see `RoutingEnv.load`.
 
         Raises:
             ValueError: if the file is damaged, or of another version or of an environment of other
@@ -187,13 +193,13 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         return self.load_state_dict(checkpoint.load(path))
 
     def state_dict(self) -> dict[str, Any]:
-        """What `save` writes: nested plain values, tensors and arrays."""
-        return self._course.state_dict(self.np_random)
+        """The state that `save` writes: nested plain values, tensors and arrays."""
+        return self._minibatch.state_dict(self.np_random)
 
     def load_state_dict(self, state: Any) -> tuple[Observation, dict[str, Any]]:
-        """Continue from a `state_dict`; as `load`."""
-        self._course = self._course.continued(state, self.np_random)
-        return self._observe(), self._course.info()
+        """Load a state returned by `state_dict`; as `load`."""
+        self._minibatch.load_state_dict(state, self.np_random)
+        return self._observe(), self._minibatch.info()
 
     def _observe(self) -> Observation:
-        return {key: each.copy() for key, each in self._course.observation.items()}
+        return {key: each.copy() for key, each in self._minibatch.observation.items()}

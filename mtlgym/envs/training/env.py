@@ -192,11 +192,11 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
             "ready": self._ready,
             "episode": episode.state_dict(),
         }
-        return saved_state.sign(state, self.configuration.description)
+        return saved_state.wrap(state, self.configuration.description)
 
     def load_state_dict(self, state: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Continue from a `state_dict`; as `load`."""
-        state = saved_state.verify(state, self.configuration.description)
+        state = saved_state.unwrap(state, self.configuration.description)
         record = self._run.resume(state["seed"], state["episode"])
         self.np_random.bit_generator.state = state["random"]
         self._history = History.from_state(state["history"])

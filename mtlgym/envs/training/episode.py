@@ -9,8 +9,8 @@ import gymnasium as gym
 import torch
 from torch import Tensor
 
-from mtlgym.distributed.process_group import Company
-from mtlgym.envs.leader import dismiss, follow, join, lead
+from mtlgym.distributed.process_group import TrainingGroup
+from mtlgym.envs.leader import dismiss_followers, follow, join_group, lead
 from mtlgym.envs.training.actions import Decision
 from mtlgym.envs.training.options import Configuration, Settings
 from mtlgym.problems.problem import Problem
@@ -91,16 +91,16 @@ class Episode:
         training: Training,
         settings: Settings,
         seed: int,
-        company: Company | None = None,
+        group: TrainingGroup | None = None,
     ) -> None:
         """Build the model from the seed, in [0, 2^63); `start` looks at the first losses.
 
-        The company's processes share the batches; each has the same records.
+        The group's processes share the batches; each has the same records.
         """
         assert settings.transform is not None
         joint = settings.interface == "weights"
         self.learner = Learner(
-            problem, training, seed, settings.transform, joint=joint, company=company
+            problem, training, seed, settings.transform, joint=joint, group=group
         )
         self.seed = seed
         self._problem = problem
@@ -209,7 +209,7 @@ class TrainingRun:
         """
         self._configuration = configuration
         hardware = configuration.training.hardware
-        self._company = join(hardware, configuration.description)
+        self._group = join_group(hardware, configuration.description)
         self._episode: Episode | None = None
 
     @property
@@ -225,23 +225,23 @@ class TrainingRun:
 
     def start(self, seed: int) -> Record:
         """A fresh episode's first record."""
-        return lead(self._company, self._start, seed)
+        return lead(self._group, self._start, seed)
 
     def advance(self, decision: Decision) -> Record:
         """The next record."""
-        return lead(self._company, self._advance, decision)
+        return lead(self._group, self._advance, decision)
 
     def resume(self, seed: int, state: Any) -> Record:
         """The record of the episode that goes on from an episode's state."""
-        return lead(self._company, self._resume, seed, state)
+        return lead(self._group, self._resume, seed, state)
 
     def follow(self) -> None:
         """Do what the leader does until it closes its environment."""
-        follow(self._company, (self._start, self._advance, self._resume))
+        follow(self._group, (self._start, self._advance, self._resume))
 
     def close(self) -> None:
         """Let those that follow return."""
-        dismiss(self._company)
+        dismiss_followers(self._group)
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies are made of: an episode's state, as graphs cannot be copied.
@@ -251,7 +251,7 @@ class TrainingRun:
         """
         made = self._episode
         kept = None if made is None else (made.seed, made.state_dict())
-        return {"_company": self._company, "_configuration": self._configuration, "kept": kept}
+        return {"_group": self._group, "_configuration": self._configuration, "kept": kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Go on as the first; a batch that was looked at is looked at again."""
@@ -275,10 +275,10 @@ class TrainingRun:
 
     def _fresh(self, seed: int) -> Episode:
         made = self._configuration
-        return Episode(made.problem, made.training, made.settings, seed, self._company)
+        return Episode(made.problem, made.training, made.settings, seed, self._group)
 
     def _taken(self, episode: Episode) -> Record:
-        if self._company is not None:
-            self._company.agree()  # that all have come this far, before anything has changed
+        if self._group is not None:
+            self._group.synchronize()  # that all have come this far, before anything has changed
         self._episode = episode
         return episode.record

@@ -6,7 +6,7 @@ import torch
 
 from mtlgym.datasets.images.image_tasks import ImageData, ImageTasks
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
-from mtlgym.envs.routing.trainer import MinibatchTraining, Regime
+from mtlgym.envs.routing.trainer import RoutingTrainer, TrainerOptions
 from mtlgym.problems.images import ImageProblem
 from mtlgym.training.hardware import Hardware
 from tests.envs.routing.toy_images import SMALL, problem, split, tasks
@@ -25,9 +25,10 @@ def unequal():
     return ImageProblem("toy", kinds, made.source)
 
 
-def drawn(seed=0, minibatches=10, made=None, **regime):
+def drawn(seed=0, minibatches=10, made=None, **options):
     """The indices of the training samples in the first minibatches, (minibatches, rows)."""
-    made, options = made or unequal(), Regime(**{"batch_size": ROWS, "balanced": True, **regime})
+    made = made or unequal()
+    given = TrainerOptions(**{"batch_size": ROWS, "balanced": True, **options})
     found = []
 
     class Noted(ImageProblem):
@@ -36,7 +37,7 @@ def drawn(seed=0, minibatches=10, made=None, **regime):
             return super().samples(split, indices)
 
     made = Noted(made.name, made.data, made.source)
-    training = MinibatchTraining(made, network, options, Hardware(), seed)
+    training = RoutingTrainer(made, network, given, Hardware(), seed)
     for _ in range(minibatches):
         training.begin()
     return np.array(found), training
@@ -60,8 +61,8 @@ def test_an_epoch_is_what_the_task_of_the_fewest_samples_fills_and_repeats_no_sa
     assert training.batches == batches
     for epoch in found.reshape(3, -1):
         assert len(set(epoch.tolist())) == epoch.size
-    assert Regime(batch_size=rows, balanced=True).batches(np.array(COUNTS)) == batches
-    assert Regime(batch_size=rows).batches(np.array(COUNTS)) == sum(COUNTS) // rows
+    assert TrainerOptions(batch_size=rows, balanced=True).batches(np.array(COUNTS)) == batches
+    assert TrainerOptions(batch_size=rows).batches(np.array(COUNTS)) == sum(COUNTS) // rows
     env = RoutingVectorEnv(unequal(), rows, balanced=True, epochs=7, **SMALL)
     assert env.router.budget == 7 * batches
 
@@ -102,7 +103,7 @@ def test_a_training_of_balanced_minibatches_goes_on_as_it_was(tmp_path):
     for env in (made, other):
         for action in np.random.default_rng(1).integers(0, TASKS, (10, ROWS)):
             env.step(action)
-    ends = [env.router.training.model.state_dict() for env in (made, other)]
+    ends = [env.router.trainer.model.state_dict() for env in (made, other)]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
     plain = RoutingVectorEnv(unequal(), ROWS, **SMALL)
     with pytest.raises(ValueError, match="balanced"):

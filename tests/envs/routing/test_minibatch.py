@@ -164,7 +164,7 @@ def test_a_policy_that_answers_no_blocks_is_refused_and_changes_nothing(form, an
     before = env.state_dict()
     with pytest.raises(ValueError, match="`action"):
         env.evaluate("val", lambda observation, info: answer)
-    assert same(env.state_dict(), before) and env.router.training.model.training
+    assert same(env.state_dict(), before) and env.router.trainer.model.training
 
 
 def test_a_policy_may_write_into_what_it_sees():
@@ -176,7 +176,7 @@ def test_a_policy_may_write_into_what_it_sees():
 
     env = make("single")
     env.reset(seed=0)
-    found = env.examine("test", careless)
+    found = env.evaluate_routes("test", careless)
     assert np.array_equal(found.routes, np.repeat(found.task[:, None], DEPTH, axis=1))
 
 
@@ -188,12 +188,12 @@ def test_minibatches_that_fail_move_no_parameter_and_the_schedule_goes_on(optimi
     env.reset(seed=0)
     with torch.no_grad():
         env.router.head.layers[0][0][0].bias.fill_(torch.inf)
-    before = [p.clone() for p in env.router.training.model.parameters()]
+    before = [p.clone() for p in env.router.trainer.model.parameters()]
     info = {}
     for _ in range(4 * DEPTH):
         *_, info = env.step(np.zeros(ROWS, int))
     assert "is nan" in info["failure"] and info["updates"] == 4
-    after = env.router.training.model.parameters()
+    after = env.router.trainer.model.parameters()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert info["lr"] != 1e-2 / 3  # as it was at first
 
@@ -207,7 +207,7 @@ def test_the_budget_is_the_steps_until_the_schedule_ends(form):
     while env.is_open:
         after = play(env, 1)[0]
         calls += len(after) == 5
-    assert calls == env.budget and env.router.training.updates == 4
+    assert calls == env.budget and env.router.trainer.updates == 4
 
 
 @pytest.mark.parametrize("form", FORMS)

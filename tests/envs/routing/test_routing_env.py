@@ -38,7 +38,7 @@ def play(env, chosen):
 
 
 def parameters(env):
-    return {k: v.clone() for k, v in env.router.training.model.state_dict().items()}
+    return {k: v.clone() for k, v in env.router.trainer.model.state_dict().items()}
 
 
 def equal(first, second):
@@ -83,11 +83,11 @@ def test_the_blocks_are_trained_once_a_batch_and_others_stay_as_they_are():
     before = parameters(env)
     chosen = np.array([[0, 1, 2]] * ROWS)
     play(env, chosen[:-1])
-    assert equal(before, parameters(env)) and env.router.training.updates == 0
+    assert equal(before, parameters(env)) and env.router.trainer.updates == 0
     env.reset()
     play(env, chosen[-1:])
     after = parameters(env)
-    assert env.router.training.updates == 1
+    assert env.router.trainer.updates == 1
     for depth in range(DEPTH):
         for block in range(TASKS):
             moved = [
@@ -101,7 +101,7 @@ def test_the_blocks_are_trained_once_a_batch_and_others_stay_as_they_are():
 def test_a_gradient_step_equals_that_of_a_plain_loop_over_the_batch():
     env = make(lr=0.1)
     env.reset(seed=0)
-    training = env.router.training
+    training = env.router.trainer
     samples, model = training.samples, env.router.configuration.build()
     model.load_state_dict(parameters(env))
     model.train()
@@ -302,7 +302,7 @@ def test_a_task_of_fewer_classes_never_gets_another_tasks_class():
         head: Any = env.router.head
         for block in head.layers[-1]:
             block.bias.copy_(torch.tensor([0.0, 0.0, 100.0]))
-    found = env.examine("test")
+    found = env.evaluate_routes("test")
     assert found.losses[found.task == 1].max() < 10
     assert 0.2 < found.correct[found.task == 1].mean() < 0.8
 
@@ -317,11 +317,11 @@ def test_a_broken_network_ends_in_finite_rewards_and_names_the_tasks():
         env.reset()
     info = env.step(0)[-1]
     assert "task" in info["failure"] and not env.is_open
-    assert all(torch.isfinite(p).all() for p in env.router.training.model.parameters())
+    assert all(torch.isfinite(p).all() for p in env.router.trainer.model.parameters())
 
 
 def buffers(env):
-    return {name: b.clone() for name, b in env.router.training.model.named_buffers()}
+    return {name: b.clone() for name, b in env.router.trainer.model.named_buffers()}
 
 
 @pytest.mark.parametrize("saved", [False, True])
@@ -332,8 +332,8 @@ def test_what_a_failed_minibatch_did_to_running_statistics_is_undone(form, saved
         return form(image_problem(fault), **size, **SMALL)
 
     def minibatch(env):
-        start = env.router.training.updates
-        while env.router.training.updates == start:
+        start = env.router.trainer.updates
+        while env.router.trainer.updates == start:
             try:
                 info = env.step(np.zeros(ROWS, np.int64) if form is RoutingVectorEnv else 0)[-1]
             except gym.error.ResetNeeded:
@@ -358,7 +358,7 @@ def test_what_a_failed_minibatch_did_to_running_statistics_is_undone(form, saved
     assert minibatch(env)["failure"] == "" and env.is_open
     after = parameters(env)
     assert not equal(before, after) and all(value.isfinite().all() for value in after.values())
-    assert np.isfinite(env.examine("test").losses).all()
+    assert np.isfinite(env.evaluate_routes("test").losses).all()
 
 
 def test_evaluation_changes_nothing_and_knows_each_task():
@@ -369,7 +369,7 @@ def test_evaluation_changes_nothing_and_knows_each_task():
     values = env.evaluate("val")
     assert sorted(values) == [f"task{t}/accuracy" for t in range(TASKS)]
     assert equal(before, parameters(env)) and random == env.np_random.bit_generator.state
-    assert env.router.training.model.training
+    assert env.router.trainer.model.training
     with pytest.raises(ValueError, match="split"):
         env.evaluate("valid")
 
@@ -377,9 +377,9 @@ def test_evaluation_changes_nothing_and_knows_each_task():
 def test_without_a_policy_each_task_takes_what_it_took_most():
     env = make(batch_size=12)
     env.reset(seed=0)
-    task = env.router.training.samples.task.numpy()
+    task = env.router.trainer.samples.task.numpy()
     play(env, (task[:, None] + np.arange(DEPTH)) % TASKS)
-    found = env.examine("test")
+    found = env.evaluate_routes("test")
     assert np.array_equal(found.routes, (found.task[:, None] + np.arange(DEPTH)) % TASKS)
     shares = found.shares(TASKS, TASKS)
     assert np.array_equal(shares[1], np.eye(TASKS)[[1, 2, 0]])

@@ -30,7 +30,7 @@ def play(env, chosen):
 
 
 def parameters(env):
-    return {k: v.clone() for k, v in env.router.training.model.state_dict().items()}
+    return {k: v.clone() for k, v in env.router.trainer.model.state_dict().items()}
 
 
 def equal(first, second):
@@ -78,7 +78,7 @@ def test_equal_actions_train_the_same_network_as_the_vector_form_with_a_row_a_ta
                 assert step[1][agent] == found[1][row] and step[2][agent] == found[2][row]
                 assert step[4][agent]["step"] == found[4]["step"]
         (mine, _), (theirs, _) = env.reset(), vector.reset()
-    assert env.vector.router.training.updates == 4
+    assert env.vector.router.trainer.updates == 4
     assert equal(parameters(env.vector), parameters(vector))
     assert env.vector.evaluate("test") == vector.evaluate("test")
 
@@ -168,9 +168,9 @@ def test_the_parallel_form_of_an_id_has_its_options_but_for_those_given():
     env = parallel("MTL-Emoji-Routing-v0", width=8, filters=2, tasks=2)
     made = env.vector.router.configuration
     given = preset("MTL-Emoji-Routing-v0").options
-    assert (made.regime.epochs, made.regime.lr) == (given["epochs"], given["lr"])
+    assert (made.trainer_options.epochs, made.trainer_options.lr) == (given["epochs"], given["lr"])
     assert made.options.width == 8
-    assert env.possible_agents == list(made.problem.tasks) and made.regime.batch_size == 2
+    assert env.possible_agents == list(made.problem.tasks) and made.trainer_options.batch_size == 2
     assert made.problem.source.kind == "embedded"
     with pytest.raises(ValueError, match="MTL-Emoji-Routing-v0"):
         parallel("MTL-Emoji-Rooting-v0")

@@ -38,7 +38,7 @@ def minibatch(env, chosen):
 
 
 def parameters(env):
-    return {k: v.clone() for k, v in env.router.training.model.state_dict().items()}
+    return {k: v.clone() for k, v in env.router.trainer.model.state_dict().items()}
 
 
 def equal(first, second):
@@ -80,7 +80,7 @@ def test_every_mode_of_reset_trains_the_same_network(mode):
         for chosen in routes(1):
             minibatch(each, chosen)
     assert equal(parameters(env), parameters(usual))
-    assert env.router.training.updates == 3
+    assert env.router.trainer.updates == 3
 
 
 def test_in_the_next_step_the_actions_are_not_used_and_nothing_is_paid():
@@ -199,14 +199,14 @@ def test_stable_baselines3_trains_on_the_vector_form_through_the_adapter(algorit
     model.learn(6 * ROWS)
     after = model.policy.parameters()
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    assert env.env.router.training.updates >= 2
+    assert env.env.router.trainer.updates >= 2
 
 
 def learn(architecture, agent_of, updates=600):
     env = make(rows=32, flipped=(False, True, False, True), architecture=architecture, lr=0.1)
     observation, info = env.reset(seed=0)
     agent = agent_of(env.observation_space, env.action_space)
-    while env.router.training.updates < updates:
+    while env.router.trainer.updates < updates:
         action = agent.act(observation, info)
         after, reward, *ends, info = env.step(action)
         agent.learn(observation, action, reward, after, *ends, info)
@@ -233,7 +233,7 @@ def test_learnt_routes_separate_tasks_of_opposite_labels_and_beat_one_network_fo
     routed, agent = learn("routing-all-fc", lambda *spaces: WPL(*spaces, seed=0))
     values = routed.evaluate("test", agent.greedy)
     assert min(values.values()) > 0.9
-    found = routed.examine("test", agent.greedy).shares(4, 4).argmax(axis=2)
+    found = routed.evaluate_routes("test", agent.greedy).shares(4, 4).argmax(axis=2)
     for plain in (0, 2):
         for flipped in (1, 3):
             assert (found[plain] != found[flipped]).any()
