@@ -70,7 +70,6 @@ class KeptMethod:
     deterministic: bool = True
     seed: int = 0
     budget: int | None = None
-    needs_gramian = False
     needs_same_batch = False
     needs_epochs = False
     _weights: Tensor = field(default_factory=zero, init=False, repr=False)  # of the last decision

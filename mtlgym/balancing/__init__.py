@@ -1,30 +1,22 @@
 """Loss and gradient balancing: from the tasks' losses or gradients to their weights."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from mtlgym.balancing.aggregate import aggregate
-from mtlgym.balancing.gradients import GRADIENT_METHODS
+from mtlgym.balancing.balancer import Balancer
+from mtlgym.balancing.gradients import GRADIENT_METHODS, GradientMethod
 from mtlgym.balancing.gramian import gramian
+from mtlgym.balancing.jacobian import STRATEGIES
 from mtlgym.balancing.losses import LOSS_METHODS
-from mtlgym.balancing.method import (
-    Method,
-    gradient_method,
-    load_state_dict,
-    parse,
-    state_dict,
-    with_transform,
-)
+from mtlgym.balancing.method import Method, gradient_method, parse, with_transform
 from mtlgym.balancing.objective import TRANSFORMS, weighted
-
-if TYPE_CHECKING:
-    from mtlgym.balancing.balancer import Balancer
+from mtlgym.balancing.state import load_state_dict, state_dict
 
 __all__ = [
     "GRADIENT_METHODS",
     "LOSS_METHODS",
+    "STRATEGIES",
     "TRANSFORMS",
     "Balancer",
+    "GradientMethod",
     "Method",
     "aggregate",
     "gradient_method",
@@ -35,10 +27,3 @@ __all__ = [
     "weighted",
     "with_transform",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Balancer stands on the methods here and on the per-task gradients of `mtlgym.training`."""
-    if name == "Balancer":
-        return import_module("mtlgym.balancing.balancer").Balancer
-    raise AttributeError(f"module 'mtlgym.balancing' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""A balancing method inside a training loop of one's own."""
+"""A balancing method for your own training loop."""
 
 import copy
 import weakref
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mtlgym import checks
 from mtlgym.balancing.backward import AUTO, Aggregation
 from mtlgym.balancing.gradients import GradientMethod
-from mtlgym.balancing.jacobian.hooks import Tap
+from mtlgym.balancing.jacobian.hooks import TrunkHooks
 from mtlgym.balancing.jacobian.vjp import leaves
 from mtlgym.balancing.limits import check_losses
 from mtlgym.balancing.losses import Equal
@@ -24,26 +24,26 @@ from mtlgym.record import Record
 
 
 class Balancer:
-    """Weighs the tasks' losses, or their gradients, or both, and backpropagates them.
+    """Weights the tasks' losses, or their gradients, or both, and backpropagates them.
 
         balancer = Balancer("igbv1+nash", shared=model.trunk, steps_per_epoch=len(loader))
         balancer.backward(losses)  # (tasks,), instead of losses.sum().backward()
         optimizer.step()
 
     With a gradient method, the gradients that it balances are those of the terms that the loss
-    method weighs, w_t L_t or w_t log L_t. All are added to what `.grad` holds, so that gradients
-    can be accumulated over several calls. A call that raises leaves the balancer as it was.
+    method weighs, w_t L_t or w_t log L_t. All gradients are added to the `.grad` fields, so they
+    can be accumulated over several calls. A call that raises leaves the balancer unchanged.
 
     With DistributedDataParallel, call the model inside its `no_sync()` and give the `group`: the
-    losses and gradients are averaged over its processes before the methods see them.
+    losses and gradients are averaged over its processes before the methods use them.
 
-    Source: Dai, Fei, Lu (UAI 2023), https://arxiv.org/abs/2307.15429, Algorithm 3, for the two
-    together.
+    Source: Dai, Fei, Lu (UAI 2023), https://arxiv.org/abs/2307.15429, Algorithm 3, for a loss
+    method and a gradient method together.
 
     Attributes:
         transform: the objective: "none" for sum w_t L_t, "log" for sum w_t log L_t.
         weights: of the last `backward`, (tasks,); empty before the first.
-        gradients: what the gradient method works with, None without one.
+        gradients: the gradient method and its backward pass, None without one.
     """
 
     def __init__(
@@ -61,20 +61,21 @@ class Balancer:
         """Set up a fresh run of a method.
 
         Args:
-            method: a text that `parse` reads, or a method whose settings are used with a fresh
-                state.
-            shared: what all tasks share, for gradient methods: the module, called once a forward
-                pass and with one tensor as its output, or the parameters, which is slower. Loss
-                methods make no use of it.
-            heads: a module a task, in the tasks' order, each of which takes the shared module's
-                output as its first argument; makes gradient methods faster.
+            method: a text that `parse` reads, such as "dwa+mgda", or a method, whose settings are
+                used with a fresh state.
+            shared: the part of the model that all tasks share, for gradient methods: the module,
+                called once in a forward pass and with one tensor as its output, or its
+                parameters, which is slower. Loss methods ignore it.
+            heads: one module for each task, in the tasks' order, each of which takes the shared
+                module's output as its first argument; makes gradient methods faster.
             transform: "none" or "log" instead of the method's own.
             steps_per_epoch: calls of `backward` in an epoch, for methods that count epochs.
             strategy: how the tasks' gradients are computed: a key of
                 `mtlgym.balancing.jacobian.STRATEGIES`, or "auto" to time the exact ones in the
                 first call. Strategies round differently, so name one to repeat a run bit for bit.
-            head_weighting: what parameters that are not shared are trained on: "weighted" by the
-                gradient method, "unit", or None for the default of the method's paper.
+            head_weighting: weights of the losses that train the parameters that are not shared:
+                "weighted" for the gradient method's, "unit" for ones, or None for the default of
+                the method's paper.
             group: processes that share each batch, `torch.distributed.group.WORLD` say.
 
         Raises:
@@ -83,24 +84,26 @@ class Balancer:
                 that is missing or below 1.
             TypeError: if `method` is neither a text nor a method's instance.
         """
-        chosen, gradient = _methods(method)
+        loss_method, gradient_method = _methods(method)
         parameters = _parameters(shared)
-        self._method = with_transform(chosen, transform or chosen.transform)
+        self._method = with_transform(loss_method, transform or loss_method.transform)
         self.gradients: Aggregation | None = None
-        if gradient is not None:
+        if gradient_method is not None:
             if parameters is None:
-                raise ValueError(f"{gradient} needs `shared`, the parameters that all tasks share")
-            tap = _tap(shared, heads)
+                raise ValueError(
+                    f"{gradient_method} needs `shared`, the parameters that all tasks share"
+                )
+            hooks = _trunk_hooks(shared, heads)
             self.gradients = Aggregation(
-                gradient,
+                gradient_method,
                 parameters,
-                tap=tap,
+                hooks=hooks,
                 strategy=strategy,
                 head_weighting=head_weighting,
                 group=group,
             )
-            if tap is not None:
-                weakref.finalize(self, tap.attach())  # the model keeps no hooks of a balancer gone
+            if hooks is not None:
+                weakref.finalize(self, hooks.attach())  # removed when the balancer is deleted
         if steps_per_epoch is None and self._method.needs_epochs:
             raise ValueError(
                 f"{self._method} counts epochs: `steps_per_epoch` must be the number of batches "
@@ -117,34 +120,34 @@ class Balancer:
         self._before = torch.empty(0)  # losses that wait for `update`
 
     def __repr__(self) -> str:
-        """The methods with their settings."""
+        """Show the methods with their settings."""
         gradient = f", {self.gradients.method}" if self.gradients else ""
         return f"Balancer({self._method}{gradient})"
 
     def backward(self, losses: Float[Tensor, "..."]) -> Float[Tensor, " tasks"]:
         """Add the gradient of sum w_t transform(L_t), with w constant, to the `.grad` fields.
 
-        With a gradient method, the shared parameters get its direction.
+        With a gradient method, the shared parameters get its direction instead.
 
         Args:
             losses: (tasks,), in the tasks' units and with their graph.
 
         Returns:
             The weights, (tasks,), without a graph, in the losses' type and on their device: the
-            loss method's, times the gradient method's if that has weights.
+            loss method's, times the gradient method's if it has weights.
 
         Raises:
             ValueError: for losses of another shape, without a graph, not finite, or negative where
-                the transform or the method has no use for those; if no shared parameter is in
+                the transform or the method requires positive ones; if no shared parameter is in
                 their graph.
-            UnsoundGradientError: if the gradient method is given a gradient that is not finite.
-            RuntimeError: if the method waits for `update`.
+            UnsoundGradientError: if a task's gradient is not finite.
+            RuntimeError: if the method needs a call of `update` first.
         """
         try:
             return self._backward(losses)
         finally:
             if self.gradients is not None:
-                self.gradients.forget()
+                self.gradients.clear()
 
     def _backward(self, losses: Any) -> Tensor:
         if self._before.numel():
@@ -176,14 +179,14 @@ class Balancer:
         return weights
 
     def update(self, losses_after: Float[Tensor, "..."]) -> None:
-        """Tell a method that learns from each batch twice what the step did to the batch.
+        """Pass a method that needs it, such as FAMO, the batch's losses after the optimizer step.
 
         Args:
             losses_after: (tasks,), the losses of the last `backward`'s batch after the step.
 
         Raises:
             ValueError: for losses of another shape, not finite or negative.
-            RuntimeError: if the method does not wait for it.
+            RuntimeError: if the method does not need it, or not now.
         """
         if not self._before.numel():
             raise RuntimeError(f"{self._method} does not wait for `update`")
@@ -193,7 +196,7 @@ class Balancer:
         self._method, self._before = method, torch.empty(0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a run needs to go on: numbers, tensors and dicts of them, copied."""
+        """The state of the balancer and its methods: numbers, tensors and dicts of them, copied."""
         gradients = {} if self.gradients is None else {"gradients": self.gradients.state_dict()}
         return {
             "step": self._step,
@@ -204,7 +207,7 @@ class Balancer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of a balancer with the same arguments.
+        """Load the state of a balancer with the same arguments; training then continues from it.
 
         Raises:
             ValueError: if the keys are not the method's.
@@ -228,38 +231,26 @@ class Balancer:
         check_losses(losses.detach(), signed=self.transform != "log")
 
     def _averaged(self, losses: Tensor) -> Tensor:
-        """The losses' means over the group."""
+        """The means of the losses over the group's processes."""
         means = losses.clone()
         average([means], self._group)
         return means
 
 
 def _methods(method: Any) -> tuple[Method, GradientMethod | None]:
-    """The loss method and the gradient method; equal weights where only the second is named."""
-    chosen, gradient = parse(method) if isinstance(method, str) else (method, None)
-    if isinstance(chosen, GradientMethod) and not isinstance(chosen, type):
-        chosen, gradient = None, chosen
-    if chosen is None and gradient is not None:
-        return Equal(gradient.transform), gradient
-    if isinstance(chosen, type) or not isinstance(chosen, Method):
+    """The loss method and the gradient method; equal weights if only a gradient method is named."""
+    loss_method, gradient_method = parse(method) if isinstance(method, str) else (method, None)
+    if isinstance(loss_method, GradientMethod) and not isinstance(loss_method, type):
+        loss_method, gradient_method = None, loss_method
+    if loss_method is None and gradient_method is not None:
+        return Equal(gradient_method.transform), gradient_method
+    if isinstance(loss_method, type) or not isinstance(loss_method, Method):
         raise TypeError(f"`method` must be a text or an instance of a method, not {method!r}")
-    return chosen, gradient
-
-
-def _tap(shared: Any, heads: Any) -> Tap | None:
-    """Where the shared module ends, if it is a module."""
-    if heads is not None:
-        if not isinstance(shared, nn.Module):
-            raise ValueError("`heads` needs the module as `shared`, not its parameters")
-        one = isinstance(heads, nn.Module) and not isinstance(heads, nn.ModuleList)
-        given = list(heads) if isinstance(heads, Iterable) and not one else [None]
-        if not all(isinstance(head, nn.Module) for head in given):
-            raise ValueError(f"`heads` must be a list of modules, one a task, not {heads!r}")
-        heads = given
-    return Tap(shared, heads or ()) if isinstance(shared, nn.Module) else None
+    return loss_method, gradient_method
 
 
 def _parameters(shared: Any) -> list[nn.Parameter] | None:
+    """The trained parameters in `shared`; None if it is None."""
     if shared is None:
         return None
     given = shared.parameters() if isinstance(shared, nn.Module) else shared
@@ -270,3 +261,16 @@ def _parameters(shared: Any) -> list[nn.Parameter] | None:
     if not parameters:
         raise ValueError("`shared` must hold at least one parameter that is trained, not none")
     return parameters
+
+
+def _trunk_hooks(shared: Any, heads: Any) -> TrunkHooks | None:
+    """The hooks of the shared module and the heads; None if `shared` is no module."""
+    if heads is not None:
+        if not isinstance(shared, nn.Module):
+            raise ValueError("`heads` needs the module as `shared`, not its parameters")
+        one = isinstance(heads, nn.Module) and not isinstance(heads, nn.ModuleList)
+        given = list(heads) if isinstance(heads, Iterable) and not one else [None]
+        if not all(isinstance(head, nn.Module) for head in given):
+            raise ValueError(f"`heads` must be a list of modules, one a task, not {heads!r}")
+        heads = given
+    return TrunkHooks(shared, heads or ()) if isinstance(shared, nn.Module) else None

@@ -45,10 +45,6 @@ class Method(Protocol):
         """The objective that the weights are for: "none" or "log"."""
 
     @property
-    def needs_gramian(self) -> bool:
-        """Whether each step costs one backward pass a task; False for every loss method."""
-
-    @property
     def needs_same_batch(self) -> bool:
         """Whether `update(before, after)` wants a batch's losses before and after its step."""
 

@@ -1,4 +1,4 @@
-"""One builder a file: a problem's name and options -> Problem."""
+"""Multi-task problems: the table of their builders, and what a problem consists of."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -6,9 +6,11 @@ from dataclasses import fields, is_dataclass
 from pkgutil import resolve_name
 from typing import Any
 
+from mtlgym.datasets.sources import Source
 from mtlgym.lookup import lookup
+from mtlgym.metrics import Baseline, Metric
 from mtlgym.problems.images import ImageProblem
-from mtlgym.problems.problem import Batch, OrderedSplit, Problem, Split
+from mtlgym.problems.problem import Annealed, Batch, OrderedSplit, Problem, Split
 
 # Strings, so that a problem's libraries are imported only when it is built.
 PROBLEMS = {
@@ -20,7 +22,7 @@ PROBLEMS = {
     "office_home": "mtlgym.problems.domains:office_home",
     "qm9": "mtlgym.problems.qm9:build",
 }
-# Those whose samples are routed.
+# The problems of routing environments.
 IMAGE_PROBLEMS = {
     "cifar100": "mtlgym.problems.cifar100:build",
     "mini_imagenet": "mtlgym.problems.mini_imagenet:build",
@@ -30,9 +32,14 @@ IMAGE_PROBLEMS = {
 __all__ = [
     "IMAGE_PROBLEMS",
     "PROBLEMS",
+    "Annealed",
+    "Baseline",
     "Batch",
+    "ImageProblem",
+    "Metric",
     "OrderedSplit",
     "Problem",
+    "Source",
     "Split",
     "build",
     "build_images",
@@ -43,7 +50,9 @@ __all__ = [
 
 
 def builder_options(name: str) -> tuple[str, ...]:
-    """The options of the problem of that name; in place of an argument that is a part, its fields.
+    """The options of the problem of that name.
+
+    An argument of its builder that is a dataclass counts as one option for each of its fields.
 
     Raises:
         ValueError: for a name that is not in `PROBLEMS`.
@@ -55,7 +64,7 @@ def builder_options(name: str) -> tuple[str, ...]:
 
 
 def builder_parts(builder: Callable[..., Any]) -> dict[str, type]:
-    """Those arguments of a builder that are dataclasses, by name, with their classes."""
+    """The classes of those arguments of a builder that are dataclasses, by argument name."""
     defaults = {k: p.default for k, p in inspect.signature(builder).parameters.items()}
     return {k: type(v) for k, v in defaults.items() if is_dataclass(v) and not isinstance(v, type)}
 

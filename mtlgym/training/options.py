@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 
 from mtlgym import checks
 from mtlgym.balancing.backward import AUTO, HEAD_WEIGHTINGS, Aggregation
-from mtlgym.balancing.jacobian.hooks import Tap
+from mtlgym.balancing.jacobian.hooks import TrunkHooks
 from mtlgym.balancing.jacobian.strategies import STRATEGIES, check_reducible
 from mtlgym.balancing.method import gradient_method
 from mtlgym.distributed.collectives import Group
@@ -49,7 +49,9 @@ class Balance:
         if self.max_norm is not None:
             checks.real("max_norm", self.max_norm, 0.0, open_end=True, most=checks.MOST)
 
-    def aggregation(self, model: nn.Module, group: Group = None) -> tuple[Aggregation, Tap] | None:
+    def aggregation(
+        self, model: nn.Module, group: Group = None
+    ) -> tuple[Aggregation, TrunkHooks] | None:
         """A fresh run of the method on a model with `trunk` and `heads`, and its tap.
 
         The gradients are averaged over the group, if there is one.
@@ -61,7 +63,7 @@ class Balance:
             return None
         trunk, heads = model.trunk, model.heads
         assert isinstance(trunk, nn.Module)
-        tap = Tap(trunk, list(heads) if isinstance(heads, nn.ModuleList) else ())
+        tap = TrunkHooks(trunk, list(heads) if isinstance(heads, nn.ModuleList) else ())
         shared = [parameter for parameter in trunk.parameters() if parameter.requires_grad]
         if not shared:
             raise ValueError(
@@ -71,7 +73,7 @@ class Balance:
         aggregation = Aggregation(
             gradient_method(self.aggregator),
             shared,
-            tap=tap,
+            hooks=tap,
             strategy=self.jacobian,
             head_weighting=self.head_weighting,
             group=group,

@@ -328,8 +328,8 @@ def test_a_failed_call_and_passes_without_backward_leave_the_next_one_sound():
     balancer.backward(losses(model, x))
     for _ in range(200):
         model.trunk(x)
-    tap: Any = balancer.gradients and balancer.gradients._tap
-    assert len(tap._outputs) <= 64
+    hooks: Any = balancer.gradients and balancer.gradients._hooks
+    assert len(hooks._outputs) <= 64
 
 
 def test_a_balancer_that_is_gone_leaves_no_hooks():

@@ -18,7 +18,6 @@ from mtlgym.record import Record
 def test_every_loss_method_meets_the_protocol(name):
     method = LOSS_METHODS[name](**({"weights": [1.0]} if name == "fixed" else {}))
     assert isinstance(method, Method)
-    assert not method.needs_gramian
     assert method.transform == ("log" if name in ("si", "igbv1") else "none")
     assert method.needs_same_batch == (name == "famo")
 

@@ -46,7 +46,6 @@ class AlignedMTL:
 
     times_tasks: bool = False
     needs_jacobian: ClassVar[bool] = False
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "unit"
 

@@ -130,7 +130,6 @@ class CAGrad:
     rescale: bool = False
     times_tasks: bool = False
     needs_jacobian: ClassVar[bool] = False
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "unit"
 

@@ -43,7 +43,6 @@ class DBMTL:
     beta: float = 0.9
     sigma: float = 0.0
     needs_jacobian: ClassVar[bool] = True
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "log"
     head_weighting: ClassVar[str] = "unit"
     _mean: Tensor = field(default_factory=zero, init=False, repr=False, compare=False)

@@ -43,7 +43,6 @@ class FairGrad:
     alpha: float = 2.0
     times_tasks: bool = False
     needs_jacobian: ClassVar[bool] = False
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "unit"
 

@@ -42,7 +42,6 @@ class GradDrop:
     seed: int = 0
     leak: float = 0.0
     needs_jacobian: ClassVar[bool] = True
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "unit"
     _draws: int = field(default_factory=int, init=False, repr=False, compare=False)

@@ -44,7 +44,6 @@ class GradNorm:
     alpha: float = 1.5
     lr: float = 0.025
     needs_jacobian: ClassVar[bool] = False
-    needs_losses: ClassVar[bool] = True
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "weighted"
     # less 1, so that zeros are the start for any number of tasks

@@ -36,7 +36,6 @@ class IMTLG:
     """
 
     needs_jacobian: ClassVar[bool] = False
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "weighted"
 

@@ -42,7 +42,6 @@ class MGDA:
 
     times_tasks: bool = False
     needs_jacobian: ClassVar[bool] = False
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "weighted"
 

@@ -34,7 +34,6 @@ class Nash:
     """
 
     needs_jacobian: ClassVar[bool] = False
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "weighted"
 

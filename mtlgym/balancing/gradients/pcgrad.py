@@ -41,7 +41,6 @@ class PCGrad:
 
     seed: int = 0
     needs_jacobian: ClassVar[bool] = False
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "unit"
     _draws: int = field(default_factory=int, init=False, repr=False, compare=False)

@@ -48,7 +48,6 @@ class TorchJD:
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "unit"
     _calls: int = field(default_factory=int, init=False, repr=False, compare=False)

@@ -32,7 +32,6 @@ class UPGrad:
     """
 
     needs_jacobian: ClassVar[bool] = False
-    needs_losses: ClassVar[bool] = False
     transform: ClassVar[str] = "none"
     head_weighting: ClassVar[str] = "unit"
 

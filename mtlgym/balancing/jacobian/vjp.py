@@ -1,4 +1,4 @@
-"""Where the tasks' backward passes through the shared parameters begin."""
+"""Vector-Jacobian products: the tasks' backward passes from the losses or from the features."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from mtlgym.balancing.jacobian.hooks import Tap
+from mtlgym.balancing.jacobian.hooks import TrunkHooks
+
+Inputs = Sequence[Any]  # tensors or edges of the graph
+Gradients = tuple[Tensor | None, ...]
 
 
 class UnsoundGradientError(ArithmeticError):
@@ -20,42 +23,18 @@ class UnsoundGradientError(ArithmeticError):
     """
 
     def __init__(self, tasks: Sequence[int]) -> None:
-        """Say which tasks."""
+        """Name the tasks in the message."""
         self.tasks = tuple(tasks)
         super().__init__(f"the gradient of task {', '.join(map(str, tasks))} is not finite")
 
 
-def leaves(root: Tensor, stops: Iterable[Tensor] = ()) -> list[Tensor]:
-    """The tensors that a backward pass from here would fill the `.grad` of, each once.
-
-    Nothing behind the `stops` counts.
-    """
-    found, waiting = [], [root.grad_fn]
-    seen = {root.grad_fn, *(stop.grad_fn for stop in stops)}
-    while waiting:
-        node = waiting.pop()
-        assert node is not None
-        variable = getattr(node, "variable", None)  # of a node that accumulates gradients
-        if variable is not None:
-            found.append(variable)
-        for child, _ in node.next_functions:
-            if child is not None and child not in seen:
-                seen.add(child)
-                waiting.append(child)
-    return found
-
-
-Inputs = Sequence[Any]  # tensors or edges of the graph
-Gradients = tuple[Tensor | None, ...]
-
-
 @runtime_checkable
-class Root(Protocol):
-    """A place that every task's gradient comes from; the graph is kept."""
+class VJPSource(Protocol):
+    """Where the tasks' backward passes start; the graph is kept."""
 
     @property
     def tasks(self) -> int:
-        """How many there are."""
+        """The number of tasks."""
 
     def row(self, task: int, inputs: Inputs) -> Gradients:
         """The gradient of one task at each of the inputs, None where there is none."""
@@ -66,14 +45,14 @@ class Root(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FromLosses:
-    """Back from each task's loss.
+    """Backward passes that start at the tasks' losses.
 
-    Where the losses were put together by `torch.stack`, a task's pass begins before that, and so
-    it leaves the other tasks' heads alone.
+    Where the losses were put together by `torch.stack`, a task's pass starts at its own loss before
+    the stack, so it does not run through the other tasks' heads.
 
     Attributes:
         losses: (tasks,), with their graph.
-        slopes: (tasks,), what each loss's gradient is multiplied by.
+        slopes: (tasks,), the factor of each loss's gradient.
     """
 
     losses: Float[Tensor, " tasks"]
@@ -81,7 +60,7 @@ class FromLosses:
 
     @property
     def tasks(self) -> int:
-        """How many there are."""
+        """The number of tasks."""
         return len(self.losses)
 
     def row(self, task: int, inputs: Inputs) -> Gradients:
@@ -104,22 +83,22 @@ class FromLosses:
 
 @dataclass(frozen=True, eq=False)
 class FromFeatures:
-    """Back from the trunk's output, with every task's gradient there.
+    """Backward passes that start at the trunk's output, from every task's gradient there.
 
     Attributes:
-        features: the output, with its graph.
+        features: the trunk's output, with its graph.
         cotangents: (tasks, *shape of the output).
-        beyond: gradients of the parameters behind the output, each a sum over the tasks; empty
-            where they were not asked for.
+        other_gradients: gradients of the parameters behind the output, each a sum over the tasks;
+            empty where they were not computed.
     """
 
     features: Tensor
     cotangents: Tensor
-    beyond: Gradients = ()
+    other_gradients: Gradients = ()
 
     @property
     def tasks(self) -> int:
-        """How many there are."""
+        """The number of tasks."""
         return len(self.cotangents)
 
     def row(self, task: int, inputs: Inputs) -> Gradients:
@@ -130,61 +109,82 @@ class FromFeatures:
         """The gradients of all tasks."""
         return _grad(self.features, inputs, self.cotangents, is_grads_batched=True)
 
-    def mixed(self, weights: Float[Tensor, " tasks"], inputs: Inputs) -> Gradients:
+    def weighted_sum(self, weights: Float[Tensor, " tasks"], inputs: Inputs) -> Gradients:
         """The gradient of the tasks' weighted sum."""
-        mixed = torch.tensordot(weights.to(self.cotangents), self.cotangents, dims=1)
-        return _grad(self.features, inputs, mixed)
+        cotangent = torch.tensordot(weights.to(self.cotangents), self.cotangents, dims=1)
+        return _grad(self.features, inputs, cotangent)
 
 
-def make_root(
-    losses: Tensor, slopes: Tensor, tap: Tap | None, beyond: Sequence[Tensor] = ()
+def vjp_source(
+    losses: Tensor, slopes: Tensor, hooks: TrunkHooks | None, others: Sequence[Tensor] = ()
 ) -> FromLosses | FromFeatures:
-    """The root nearest to the shared parameters: the trunk's output if that is known.
+    """The source nearest to the shared parameters: the trunk's output if that is known.
 
-    Where the heads are known too, one backward pass through all of them leads there and gives the
-    gradients of the parameters `beyond`; else there is a pass for each task. If the losses depend
-    on the trunk by another way than its output, a weight penalty say, the root is the losses.
+    Where the heads are known too, one backward pass through all of them gives the gradients at the
+    trunk's output and those of the `others`, the parameters that are not shared; else there is a
+    pass for each task. If the losses depend on the trunk by another way than its output, a weight
+    penalty say, the source is the losses.
 
     Raises:
-        ValueError: if the losses did not come through the trunk's output.
+        ValueError: if the losses do not depend on the trunk's output.
     """
-    source = FromLosses(losses, slopes)
-    features = tap.features if tap else None
-    if tap is None or features is None:
-        return source
-    parted = tap.branches and not _passed_by(losses, tap, tap.aliases)
-    if not parted and _passed_by(losses, tap, [features]):
-        return source
-    if parted:
-        grads = _grad(losses, [*tap.aliases, *beyond], slopes)
-        found, rest = grads[: len(losses)], grads[len(losses) :]
+    from_losses = FromLosses(losses, slopes)
+    features = hooks.features if hooks else None
+    if hooks is None or features is None:
+        return from_losses
+    by_heads = hooks.all_aliased and not _bypassed(losses, hooks, hooks.aliases)
+    if not by_heads and _bypassed(losses, hooks, [features]):
+        return from_losses
+    if by_heads:
+        grads = _grad(losses, [*hooks.aliases, *others], slopes)
+        at_features, other_gradients = grads[: len(losses)], grads[len(losses) :]
     else:
-        found = tuple(source.row(task, [features])[0] for task in range(len(losses)))
-        rest = ()
-    if not reaches(found):
+        at_features = tuple(from_losses.row(task, [features])[0] for task in range(len(losses)))
+        other_gradients = ()
+    if not any_gradient(at_features):
         raise ValueError("`losses` did not come from the latest output of the shared module")
     zeros = torch.zeros_like(features)
-    rows = torch.stack([zeros if each is None else each for each in found])
-    return FromFeatures(features, rows, rest)
+    cotangents = torch.stack([zeros if grad is None else grad for grad in at_features])
+    return FromFeatures(features, cotangents, other_gradients)
 
 
-def _passed_by(losses: Tensor, tap: Tap, stops: Sequence[Tensor | None]) -> bool:
-    """Whether a way leads from the losses to the trunk's parameters that has none of the stops."""
+def _bypassed(losses: Tensor, hooks: TrunkHooks, stops: Sequence[Tensor | None]) -> bool:
+    """Whether the losses depend on the trunk's parameters by a path that has none of the stops."""
     ends = [stop for stop in stops if stop is not None]
-    shared = {id(parameter) for parameter in tap.trunk.parameters()}
+    shared = {id(parameter) for parameter in hooks.trunk.parameters()}
     return any(id(leaf) in shared for leaf in leaves(losses, ends))
 
 
-def reaches(grads: Gradients) -> bool:
-    """Whether any of the inputs has a part in what the gradients are of."""
+def leaves(tensor: Tensor, stops: Iterable[Tensor] = ()) -> list[Tensor]:
+    """The leaf tensors that a backward pass from this tensor would accumulate gradients in.
+
+    Each is listed once. Leaves that are reached only through the `stops` are left out.
+    """
+    leaf_tensors, waiting = [], [tensor.grad_fn]
+    seen = {tensor.grad_fn, *(stop.grad_fn for stop in stops)}
+    while waiting:
+        node = waiting.pop()
+        assert node is not None
+        variable = getattr(node, "variable", None)  # of a node that accumulates gradients
+        if variable is not None:
+            leaf_tensors.append(variable)
+        for child, _ in node.next_functions:
+            if child is not None and child not in seen:
+                seen.add(child)
+                waiting.append(child)
+    return leaf_tensors
+
+
+def any_gradient(grads: Gradients) -> bool:
+    """Whether a backward pass reached at least one of its inputs."""
     return any(grad is not None for grad in grads)
 
 
 def require_reached(reached: Iterable[bool]) -> None:
-    """Refuse parameters that no task's pass has reached.
+    """Refuse shared parameters that no task's backward pass has reached.
 
     Raises:
-        ValueError: if nothing is true.
+        ValueError: if none of `reached` is true.
     """
     if not any(reached):
         raise ValueError(

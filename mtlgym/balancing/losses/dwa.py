@@ -37,7 +37,6 @@ class DWA:
     temperature: float = 2.0
     window: int = 0
     transform: str = "none"
-    needs_gramian: ClassVar[bool] = False
     needs_same_batch: ClassVar[bool] = False
     # the last 2 windows, oldest first
     _recent: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)

@@ -24,7 +24,6 @@ class Equal:
     """
 
     transform: str = "none"
-    needs_gramian: ClassVar[bool] = False
     needs_same_batch: ClassVar[bool] = False
     needs_epochs: ClassVar[bool] = False
 

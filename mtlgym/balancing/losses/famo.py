@@ -43,7 +43,6 @@ class FAMO:
     gamma: float = 1e-3
     min_losses: Sequence[float | int] = ()
     transform: ClassVar[str] = "none"
-    needs_gramian: ClassVar[bool] = False
     needs_same_batch: ClassVar[bool] = True
     needs_epochs: ClassVar[bool] = False
     _logits: Tensor = field(default_factory=zero, init=False, repr=False, compare=False)

@@ -31,7 +31,6 @@ class Fixed:
 
     weights: Sequence[float | int] = ()
     transform: str = "none"
-    needs_gramian: ClassVar[bool] = False
     needs_same_batch: ClassVar[bool] = False
     needs_epochs: ClassVar[bool] = False
 

@@ -25,7 +25,6 @@ class GLS:
     """
 
     transform: ClassVar[str] = "none"
-    needs_gramian: ClassVar[bool] = False
     needs_same_batch: ClassVar[bool] = False
     needs_epochs: ClassVar[bool] = False
 

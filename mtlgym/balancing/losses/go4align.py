@@ -39,7 +39,6 @@ class GO4Align:
     step_size: float = 1e-4
     groups: int = 2
     transform: ClassVar[str] = "none"
-    needs_gramian: ClassVar[bool] = False
     needs_same_batch: ClassVar[bool] = False
     needs_epochs: ClassVar[bool] = False
     _log_shares: Tensor = field(default_factory=zero, init=False, repr=False, compare=False)

@@ -32,7 +32,6 @@ class IGBv1:
 
     base_epoch: int = 2
     transform: str = "log"
-    needs_gramian: ClassVar[bool] = False
     needs_same_batch: ClassVar[bool] = False
     needs_epochs: ClassVar[bool] = True
     # over the base epoch

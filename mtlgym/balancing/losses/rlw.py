@@ -33,7 +33,6 @@ class RLW:
 
     seed: int = 0
     transform: str = "none"
-    needs_gramian: ClassVar[bool] = False
     needs_same_batch: ClassVar[bool] = False
     needs_epochs: ClassVar[bool] = False
     _draws: int = field(default_factory=int, init=False, repr=False, compare=False)

@@ -21,7 +21,6 @@ class SI:
     """
 
     transform: ClassVar[str] = "log"
-    needs_gramian: ClassVar[bool] = False
     needs_same_batch: ClassVar[bool] = False
     needs_epochs: ClassVar[bool] = False
 

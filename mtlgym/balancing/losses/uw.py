@@ -36,7 +36,6 @@ class UW:
 
     lr: float = 0.025
     transform: ClassVar[str] = "none"
-    needs_gramian: ClassVar[bool] = False
     needs_same_batch: ClassVar[bool] = False
     needs_epochs: ClassVar[bool] = False
     _log_variances: Tensor = field(default_factory=zero, init=False, repr=False, compare=False)

@@ -7,9 +7,9 @@ from torch import nn
 from torch.testing import assert_close
 
 from mtlgym.balancing.jacobian import autotune
-from mtlgym.balancing.jacobian.hooks import Tap
+from mtlgym.balancing.jacobian.hooks import TrunkHooks
 from mtlgym.balancing.jacobian.strategies import STRATEGIES
-from mtlgym.balancing.jacobian.vjp import FromLosses, make_root
+from mtlgym.balancing.jacobian.vjp import FromLosses, vjp_source
 from tests.balancing.jacobian.shared_models import MODELS, TwoPart, build, jacobian, losses
 
 EXACT = [name for name, plan in STRATEGIES.items() if plan.exact]
@@ -17,14 +17,16 @@ SLOPES = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
 
 
 def differentiated(strategy, model, x, heads=True):
-    """The strategy after its passes, and the tap."""
+    """The strategy after its passes, and the hooks."""
     plan = STRATEGIES[strategy]
-    tap = Tap(model.trunk, list(model.heads) if heads else ())
-    with tap.attached():
+    hooks = TrunkHooks(model.trunk, list(model.heads) if heads else ())
+    with hooks.attached():
         values = losses(model, x)
     gradients = plan.kind(list(model.trunk.parameters()))
-    gradients.differentiate(make_root(values, SLOPES, tap if plan.from_trunk else None), tap.calls)
-    return gradients, tap
+    gradients.differentiate(
+        vjp_source(values, SLOPES, hooks if plan.from_trunk else None), hooks.calls
+    )
+    return gradients, hooks
 
 
 @pytest.mark.parametrize("heads", [True, False])
@@ -34,8 +36,8 @@ def test_every_exact_strategy_gives_the_plain_loops_gradients(strategy, model_na
     model, x = build(model_name)
     parameters = list(model.trunk.parameters())
     wanted = SLOPES[:, None] * jacobian(model, x, parameters)
-    gradients, tap = differentiated(strategy, model, x, heads)
-    assert tap.branches == heads
+    gradients, hooks = differentiated(strategy, model, x, heads)
+    assert hooks.all_aliased == heads
     assert_close(gradients.gramian(), wanted @ wanted.T, rtol=1e-10, atol=1e-12)
     weights = torch.tensor([0.3, 1.0, -2.0], dtype=torch.float64)
     combined = torch.cat([part.flatten() for part in gradients.combine(weights)])
@@ -50,11 +52,11 @@ def test_every_exact_strategy_gives_the_plain_loops_gradients(strategy, model_na
 def test_feature_gradients_are_approximate_in_the_gramian_and_exact_in_the_sum(model_name):
     model, x = build(model_name)
     wanted = SLOPES[:, None] * jacobian(model, x, list(model.trunk.parameters()))
-    gradients, tap = differentiated("features", model, x)
-    with tap.attached():
+    gradients, hooks = differentiated("features", model, x)
+    with hooks.attached():
         values = losses(model, x)
     rows = torch.stack(
-        [torch.autograd.grad(v, [tap.features], retain_graph=True)[0].flatten() for v in values]
+        [torch.autograd.grad(v, [hooks.features], retain_graph=True)[0].flatten() for v in values]
     )
     rows = SLOPES[:, None] * rows
     assert_close(gradients.gramian(), rows @ rows.T)
@@ -76,7 +78,7 @@ def test_the_loop_writes_into_one_buffer_that_stays():
     model, x = build("dense")
     gradients, _ = differentiated("heads_loop", model, x)
     place = gradients.blocks()[0].data_ptr()
-    gradients.differentiate(make_root(losses(model, x), SLOPES, None), ())
+    gradients.differentiate(vjp_source(losses(model, x), SLOPES, None), ())
     assert gradients.blocks()[0].data_ptr() == place
 
 
@@ -111,90 +113,90 @@ def test_a_tasks_pass_leaves_the_other_tasks_heads_alone():
 
 def test_a_head_that_is_shared_or_called_apart_is_no_branch():
     model, x = build("dense")
-    tap = Tap(model.trunk, list(model.heads))
-    with tap.attached():
+    hooks = TrunkHooks(model.trunk, list(model.heads))
+    with hooks.attached():
         features = model.trunk(x)
         for head in model.heads:
             head(features * 1)  # not the trunk's own output
-    assert not tap.branches
-    assert tap.features is features
-    with tap.attached():
+    assert not hooks.all_aliased
+    assert hooks.features is features
+    with hooks.attached():
         features = model.trunk(x)
         for head in (*model.heads, model.heads[0]):
             head(features)
-    assert not tap.branches
+    assert not hooks.all_aliased
 
 
 def test_a_trunk_that_is_called_twice_has_no_one_output():
     model, x = build("dense")
-    tap = Tap(model.trunk)
-    with tap.attached():
+    hooks = TrunkHooks(model.trunk)
+    with hooks.attached():
         values = losses(model, x) + losses(model, 2 * x)
-    assert tap.features is None
+    assert hooks.features is None
     gradients = STRATEGIES["heads_loop"].kind(list(model.trunk.parameters()))
-    gradients.differentiate(make_root(values, SLOPES, tap), tap.calls)
+    gradients.differentiate(vjp_source(values, SLOPES, hooks), hooks.calls)
     both = jacobian(model, x, list(model.trunk.parameters()))
     both = SLOPES[:, None] * (both + jacobian(model, 2 * x, list(model.trunk.parameters())))
     assert_close(gradients.gramian(), both @ both.T)
     layers = STRATEGIES["layers"].kind(list(model.trunk.parameters()))
     values = losses(model, x)
-    with tap.attached():
+    with hooks.attached():
         values = losses(model, x) + losses(model, 2 * x)
-    layers.differentiate(make_root(values, SLOPES, tap), tap.calls)
+    layers.differentiate(vjp_source(values, SLOPES, hooks), hooks.calls)
     assert_close(layers.gramian(), both @ both.T)
 
 
 def test_nothing_is_noted_without_gradients_or_outside():
     model, x = build("dense")
-    tap = Tap(model.trunk, list(model.heads))
-    with tap.attached(), torch.no_grad():
+    hooks = TrunkHooks(model.trunk, list(model.heads))
+    with hooks.attached(), torch.no_grad():
         model(x)
-    assert (tap.features, tap.calls) == (None, [])
+    assert (hooks.features, hooks.calls) == (None, [])
     model(x)
-    assert tap.features is None
+    assert hooks.features is None
 
 
 def test_a_model_under_a_tap_can_be_copied_and_pickled():
     model, x = build("dense")
-    tap = Tap(model.trunk, list(model.heads))
-    tap.attach()
+    hooks = TrunkHooks(model.trunk, list(model.heads))
+    hooks.attach()
     losses(model, x)
     twin, again = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
     assert_close(losses(again, x), losses(twin, x))
-    assert len(tap.calls) == 2 * 3 - 3  # the copies' passes are noted elsewhere
+    assert len(hooks.calls) == 2 * 3 - 3  # the copies' passes are noted elsewhere
 
 
 def test_parameters_that_are_not_in_the_graph_are_refused():
     model, x = build("dense")
     for strategy in STRATEGIES:
         plan = STRATEGIES[strategy]
-        tap = Tap(model.trunk, list(model.heads))
-        with tap.attached():
+        hooks = TrunkHooks(model.trunk, list(model.heads))
+        with hooks.attached():
             values = losses(model, x)
         gradients = plan.kind([nn.Parameter(torch.zeros(2))])
-        root = make_root(values, SLOPES, tap if plan.from_trunk else None)
+        source = vjp_source(values, SLOPES, hooks if plan.from_trunk else None)
         with pytest.raises(ValueError, match="no parameter in `shared` is in the graph"):
-            gradients.differentiate(root, ())
+            gradients.differentiate(source, ())
             gradients.combine(SLOPES)
 
 
 def test_losses_of_another_forward_pass_are_gone_back_from_themselves():
     model, x = build("dense")
-    tap = Tap(model.trunk, list(model.heads))
+    hooks = TrunkHooks(model.trunk, list(model.heads))
     values = losses(model, x)
-    with tap.attached():
+    with hooks.attached():
         losses(model, x)
-    assert isinstance(make_root(values, SLOPES, tap), FromLosses)
+    assert isinstance(vjp_source(values, SLOPES, hooks), FromLosses)
     apart = torch.stack([head(torch.ones(1, 6).double()).sum() for head in model.heads])
     with pytest.raises(ValueError, match="did not come from the latest output"):
-        make_root(apart, SLOPES, tap)
+        vjp_source(apart, SLOPES, hooks)
 
 
 @pytest.mark.parametrize("jacobian_needed", [False, True])
 def test_the_choice_is_an_exact_strategy_that_agrees_with_the_loop(jacobian_needed, monkeypatch):
     model, x = build("dense")
-    tap = Tap(model.trunk, list(model.heads))
-    with tap.attached():
+    hooks = TrunkHooks(model.trunk, list(model.heads))
+    with hooks.attached():
         values = losses(model, x)
     tried = []
 
@@ -202,9 +204,9 @@ def test_the_choice_is_an_exact_strategy_that_agrees_with_the_loop(jacobian_need
         tried.append(found)
         return True
 
-    monkeypatch.setattr(autotune, "_equal", note)
+    monkeypatch.setattr(autotune, "_same_gramian", note)
     arguments = (list(model.trunk.parameters()), list(model.heads.parameters()), values, SLOPES)
-    name = autotune.choose(*arguments, tap, jacobian=jacobian_needed)
+    name = autotune.fastest(*arguments, hooks, jacobian=jacobian_needed)
     assert STRATEGIES[name].exact
     assert STRATEGIES[name].jacobian >= jacobian_needed
     assert len(tried) == (3 if jacobian_needed else 4)
@@ -217,28 +219,28 @@ def test_a_strategy_that_does_not_agree_or_cannot_run_is_not_chosen(monkeypatch)
     model, x = build("dense")
     values = losses(model, x)
     arguments: tuple = (list(model.trunk.parameters()), [], values, SLOPES, None)
-    monkeypatch.setattr(autotune, "_equal", lambda found, reference: False)
-    assert autotune.choose(*arguments) == "loop"
+    monkeypatch.setattr(autotune, "_same_gramian", lambda found, reference: False)
+    assert autotune.fastest(*arguments) == "loop"
 
-    def fails(self, root, calls):
+    def fails(self, source, calls):
         raise RuntimeError("no vectorised pass")
 
     monkeypatch.undo()
     monkeypatch.setattr(STRATEGIES["batched"].kind, "differentiate", fails)
-    assert autotune.choose(*arguments) == "loop"
+    assert autotune.fastest(*arguments) == "loop"
 
 
 def test_half_precision_autocast_gives_float32_gradients_near_the_exact_ones():
     model, x = build("dense", torch.float32)
     wanted = jacobian(model, x, list(model.trunk.parameters()))
     for strategy in EXACT:
-        tap = Tap(model.trunk, list(model.heads))
-        with tap.attached(), torch.autocast("cpu", torch.bfloat16):
+        hooks = TrunkHooks(model.trunk, list(model.heads))
+        with hooks.attached(), torch.autocast("cpu", torch.bfloat16):
             values = losses(model, x)
         plan = STRATEGIES[strategy]
         gradients = plan.kind(list(model.trunk.parameters()))
-        root = make_root(values, torch.ones(3), tap if plan.from_trunk else None)
-        gradients.differentiate(root, tap.calls)
+        source = vjp_source(values, torch.ones(3), hooks if plan.from_trunk else None)
+        gradients.differentiate(source, hooks.calls)
         combined = torch.cat([part.flatten() for part in gradients.combine(torch.ones(3))])
         assert combined.dtype is torch.float32
         assert torch.cosine_similarity(combined, wanted.sum(dim=0), dim=0) > 0.999
@@ -277,17 +279,17 @@ def test_the_oracle_itself_agrees_with_torchs_jacobian():
 
 def test_threads_leave_the_number_of_threads_and_the_bits_as_they_are():
     model, x = build("segnet", torch.float32)
-    tap = Tap(model.trunk, list(model.heads))
-    with tap.attached():
+    hooks = TrunkHooks(model.trunk, list(model.heads))
+    with hooks.attached():
         values = losses(model, x)
-    root = make_root(values, torch.ones(3), tap)
+    source = vjp_source(values, torch.ones(3), hooks)
     rows = []
     before = torch.get_num_threads()
     try:
         for strategy, threads in (("loop", 1), ("threads", 2), ("threads", 3)):
             torch.set_num_threads(threads)
             gradients = STRATEGIES[strategy].kind(list(model.trunk.parameters()))
-            gradients.differentiate(root, ())
+            gradients.differentiate(source, ())
             assert torch.get_num_threads() == threads
             rows.append(gradients.blocks()[0].clone())
     finally:
@@ -330,13 +332,13 @@ def test_ways_around_the_trunks_output_are_seen(objective, strategy):
     grads = [torch.autograd.grad(v, parameters, retain_graph=True) for v in values]
     wanted = torch.stack([torch.cat([g.flatten() for g in row]) for row in grads])
     model = twin
-    tap = Tap(model.trunk, list(model.heads))
-    with tap.attached():
+    hooks = TrunkHooks(model.trunk, list(model.heads))
+    with hooks.attached():
         values = objective(model, x)
     plan = STRATEGIES[strategy]
     gradients = plan.kind(list(model.trunk.parameters()))
-    root = make_root(values, torch.ones(3).double(), tap if plan.from_trunk else None)
+    source = vjp_source(values, torch.ones(3).double(), hooks if plan.from_trunk else None)
     if strategy == "layers" and objective is penalised:
         return  # exact only where calls alone use a linear layer's weight, as it says
-    gradients.differentiate(root, tap.calls)
+    gradients.differentiate(source, hooks.calls)
     assert_close(gradients.gramian(), wanted @ wanted.T, rtol=1e-9, atol=1e-12)
