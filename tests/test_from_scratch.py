@@ -26,7 +26,7 @@ class Batch(tuple):
 class Data:
     def __init__(self, seed):
         self.x, self.y = EXAMPLE["make_data"](seed)
-        self.sizes = (len(self.x),)
+        self.sizes: tuple[int, ...] = (len(self.x),)
 
     def batch(self, source, indices, seed):
         return Batch((self.x[indices], self.y[indices]))

@@ -74,13 +74,14 @@ def _some_zero(rng: np.random.Generator, tasks: int) -> Array:
 
 
 # in these the direction is about as long as what it is made of
-WELL_POSED: dict[str, Callable[[np.random.Generator, int], Array]] = {
+Family = Callable[[np.random.Generator, int], Array]
+WELL_POSED: dict[str, Family] = {
     "random": _random,
     "aligned": _aligned,
     "crowded": _crowded,
     "equal": _equal,
 }
-ILL_POSED = {
+ILL_POSED: dict[str, Family] = {
     "low_rank": _low_rank,
     "rank_one": _rank_one,
     "parallel": _parallel,

@@ -302,7 +302,7 @@ def test_a_figure_s_bandits_are_those_of_the_single_environment(tmp_path):
     (cell,) = chosen_cells("Oracle")
     result = run_cell(cell, tmp_path)
     for k, distribution in enumerate(result["distributions"]):
-        env = gym.make("MTL-Bandit-v0", arms=3, steps=40).unwrapped
+        env: Any = gym.make("MTL-Bandit-v0", arms=3, steps=40).unwrapped
         env.reset(seed=1000 + k)
         assert np.array_equal(distribution, env.oracle)
     scores = [each["score"] for each in result["bandits_results"]]

@@ -112,7 +112,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(agent, stop, toy, tmp_pa
 
 @pytest.mark.parametrize("agent", ROUTERS)
 def test_agents_that_route_are_made_and_others_refused(agent, toy):
-    env, made = make(Cell(ENV, agent, 0, TINY))
+    env, made, _ = make(Cell(ENV, agent, 0, TINY))
     observation, info = env.reset(seed=0)
     assert made.act(observation, info) in env.action_space
 

@@ -21,8 +21,8 @@ from mtlgym.presets.environments import presets
 from mtlgym.problems import builder_options, image_options
 
 IDS = sorted(id for id in gym.registry if id.startswith("MTL-"))
-TRAINING = [id for id in IDS if presets()[id].weighs]
-ROUTING = [id for id in IDS if presets()[id].routes]
+TRAINING = [id for id in IDS if presets()[id].kind == "training"]
+ROUTING = [id for id in IDS if presets()[id].kind == "routing"]
 SOURCED = [id for id in TRAINING if "data" in builder_options(presets()[id].options["problem"])]
 SOURCED += [id for id in ROUTING if "data" in image_options(presets()[id].options["problem"])]
 LARGE = [id for id in SOURCED if "data" not in presets()[id].options]  # of real data, if there

@@ -65,7 +65,7 @@ def test_every_file_is_a_preset_of_its_own_name():
 def test_every_row_makes_an_environment_and_its_agent_steps(name, label, monkeypatch):
     routing_toys.stand_in(monkeypatch)
     cell = tiny(name, **tables()[name].real_options).cells([label])[0]
-    env, agent = make(cell)
+    env, agent, _ = make(cell)
     observation, info = env.reset(seed=0)
     action = agent.act(observation, info)
     after, reward, *ends, info = env.step(action)

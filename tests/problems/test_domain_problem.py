@@ -134,5 +134,6 @@ def test_a_domain_can_be_learnt_alone():
     environment.reset(seed=0)
     *_, info = environment.step(np.ones(1, np.float32))
     assert not info["failure"]
-    assert environment.episode.learner.model.weights() == {}
+    learnt: Any = environment.episode.learner.model
+    assert learnt.weights() == {}
     assert set(environment.evaluate("test")) == {"domain0/accuracy", "domain0/nll", "domain0/ece"}

@@ -298,7 +298,8 @@ class BanditVectorAdapter:
         self.trainer = None
         self.selects = False  # decisions of many bandits are no log of one policy's choices
         self.source = {"kind": "synthetic", "sha256": ""}
-        self._clear()
+        self._gained = np.zeros(env.num_envs)  # prediction gain in the episode so far
+        self._pulls = np.zeros((env.num_envs, len(env.tasks)))
 
     def period(self) -> int:
         """A two-hundredth of the episode."""
@@ -313,8 +314,8 @@ class BanditVectorAdapter:
     ) -> None:
         """Add as `BanditAdapter` does, means over the bandits, and each bandit's gain and pull."""
         if not before["step"].any():
-            self._clear()
-        self._gained = self._gained + after["prediction_gain"]
+            self._gained[:], self._pulls[:] = 0, 0
+        self._gained += after["prediction_gain"]
         self._pulls[np.arange(self._env.num_envs), action] += 1
         pulled = np.eye(len(self.tasks))[action].mean(axis=0)
         means.add(1.0 - before["score"].mean(axis=0), pulled, float(np.mean(reward)))
@@ -357,10 +358,6 @@ class BanditVectorAdapter:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load a state returned by `state_dict`."""
         self._gained, self._pulls = state["gained"].copy(), state["pulls"].copy()
-
-    def _clear(self) -> None:
-        self._gained = np.zeros(self._env.num_envs)
-        self._pulls = np.zeros((self._env.num_envs, len(self.tasks)))
 
 
 def _bandit_figures(score: float, split: str) -> dict[str, Any]:

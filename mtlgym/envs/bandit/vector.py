@@ -163,7 +163,7 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
             "scores": self._rows.state_dict(),
             "over": self._over.copy(),
         }
-        return saved_state.sign(state, self._description)
+        return saved_state.wrap(state, self._description)
 
     def load_state_dict(self, state: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Load a state of `state_dict`; give the observation and info at which it was taken.
@@ -174,7 +174,7 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
             ValueError: for a state of another version, of other options or another number of rows;
                 nothing has changed then.
         """
-        content = saved_state.verify(state, self._description)
+        content = saved_state.unwrap(state, self._description)
         self._draw_from(content["drawn"].copy(), list(content["seeds"]))
         self._rows.load_state_dict(content["scores"])
         self._over = content["over"].copy()

@@ -1,6 +1,7 @@
 """Small models with a trunk and a head a task, with what makes per-task gradients hard."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +93,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
-def build(name: str, dtype: torch.dtype = torch.float64) -> tuple[nn.Module, Tensor]:
+def build(name: str, dtype: torch.dtype = torch.float64) -> tuple[Any, Tensor]:
     """The model and an input, the same at every call."""
     make, shape = MODELS[name]
     with torch.random.fork_rng():
@@ -100,14 +101,14 @@ def build(name: str, dtype: torch.dtype = torch.float64) -> tuple[nn.Module, Ten
         return make().to(dtype), torch.randn(shape, dtype=dtype)
 
 
-def losses(model: nn.Module, x: Tensor) -> Tensor:
+def losses(model: Any, x: Tensor) -> Tensor:
     """(tasks,), with dropout from a fixed seed."""
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(1)
         return _square(model(x))
 
 
-def jacobian(model: nn.Module, x: Tensor, parameters: list[nn.Parameter]) -> Tensor:
+def jacobian(model: Any, x: Tensor, parameters: list[nn.Parameter]) -> Tensor:
     """The plain loop: one row a task, zeros where a parameter has no part in it."""
     values = losses(model, x)
     rows = []
