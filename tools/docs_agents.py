@@ -9,8 +9,9 @@ from mtlgym.agents.off_policy.estimators import ESTIMATORS
 
 HEAD = """# Agents
 
-Users of the plain Gymnasium API: `act(observation, info)` decides, `learn(...)` is told what came
-of it, `state_dict` and `load_state_dict` continue a run bit for bit. By name:
+Users of the plain Gymnasium API: `act(observation, info)` decides, `learn(...)` takes in the step
+that followed, and a state from `state_dict` continues bit-identically after `load_state_dict`. By
+name:
 `mtlgym.agents.make("exp3s:eta=0.01", env.observation_space, env.action_space, seed=0)`, or
 `mtlgym train --agent exp3s:eta=0.01`; the classes are in `mtlgym.agents`. An environment for an
 agent is made with the options that `mtlgym.agents.environment_options(NAME)` gives.
@@ -25,11 +26,12 @@ training takes. They also act for a vector of environments at once, whose action
 `MultiDiscrete`; their `probabilities` are what they choose from."""
 LOGS = """## Decisions on file
 
-A run of an agent that chooses leaves every decision, its propensity and the improvement that it
-brought in `decisions.log`, written by `mtlgym.agents.OffPolicyLog`; a crash can cut it, not spoil
-it. From one log or several, other policies are valued and better ones found without a further
-run: [examples/10_counterfactual.py](../examples/10_counterfactual.py). A value takes two sums an
-arm, however long the log is. The estimators:"""
+A run of an agent that chooses tasks writes every decision, its propensity and the improvement that
+followed to `decisions.log`, by `mtlgym.agents.OffPolicyLog`: a line of JSON a decision, each with a
+checksum. A crash can cut the last line, which is then left out. One log or several are enough to
+estimate the value of other policies and to search for better ones without a further run:
+[examples/10_counterfactual.py](../examples/10_counterfactual.py). A value takes two sums an arm,
+however long the log is. The estimators:"""
 APART = ("observation_space", "action_space", "seed")
 
 

@@ -1,43 +1,69 @@
-"""A log of decisions that is written while they are made and evaluated later."""
+"""Logs of decisions, written while they are made and evaluated later.
+
+A log is a text file of JSON lines. The first describes the log:
+
+    {"format": "mtlgym decisions", "version": 2, "arms": 2, "tasks": ["cola", "rte"],
+     "policy": "uniform", "metadata": {}, "crc32": "aefe0e75"}
+
+Each of the others is a decision:
+
+    {"action": 1, "step": 0, "propensity": 0.5, "reward": 0.25, "crc32": "1cb54899"}
+
+The checksum of a line is the CRC-32 of the text before `, "crc32"`, with the number of the line,
+from 0 on, as its initial value: lines that were swapped, repeated or lost are found too.
+"""
 
 import json
 import os
-import struct
+import re
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from io import FileIO
+from io import BytesIO, FileIO
 from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import Any, SupportsFloat, SupportsIndex
-from warnings import warn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtlgym import checks
 
-MAGIC, VERSION = b"\x89MTLLOG\n", 1
-FIELDS = np.dtype(
-    [("crc", "<u4"), ("action", "<u4"), ("step", "<i8"), ("propensity", "<f8"), ("reward", "<f8")]
-)
-_START, _CRC, _BODY = struct.Struct("<8sII"), struct.Struct("<I"), struct.Struct("<Iqdd")
-_HALVES = np.dtype([("crc", "<u4"), ("body", f"V{_BODY.size}")])
-_CHUNK = 10_000  # records whose CRCs are computed at a time: more take more memory, not less time
+FORMAT, VERSION = "mtlgym decisions", 2
+START = re.compile(rb'\{"format": "mtlgym decisions", "version": (\d+), ')
+BINARY = b"\x89MTLLOG\n"  # the first bytes of version 1
+LAST_STEP = 2**63 - 1
+
+
+def pack(number: int, values: Mapping[str, Any]) -> bytes:
+    """The values as a line of a log, with its checksum."""
+    text = json.dumps(values, allow_nan=False)[:-1].encode()
+    return text + checksum(text, number)
+
+
+def checksum(text: bytes, number: int) -> bytes:
+    """The end of the line of that number, which begins with this text."""
+    return b', "crc32": "%08x"}\n' % zlib.crc32(text, number)
+
+
+def is_whole(line: bytes, number: int) -> bool:
+    """Whether the line, with its newline, has the checksum of the line of that number."""
+    text = line[: -len(checksum(b"", 0))]
+    return line == text + checksum(text, number)
 
 
 @dataclass(frozen=True)
-class Header:
-    """What a log says of itself.
+class LogHeader:
+    """The description of a log.
 
     Attributes:
-        arms: how many there are to choose from.
-        tasks: their names, one each, or none.
+        arms: number of arms to choose from.
+        tasks: names of the arms, one each, or none.
         policy: name of the policy that decided.
-        metadata: whatever JSON can hold.
+        metadata: values that JSON can hold.
 
     Raises:
         ValueError: names the argument and the value.
@@ -58,98 +84,48 @@ class Header:
             )
 
 
-def pack_header(header: Header) -> bytes:
-    """The header, as it stands in the file.
+def pack_header(header: LogHeader) -> bytes:
+    """The first line of a log.
 
     Raises:
         ValueError: for metadata that JSON cannot hold.
     """
-    said = {**asdict(header), "arms": int(header.arms)}
+    values = {**asdict(header), "arms": int(header.arms)}
     try:
-        text = json.dumps(said, allow_nan=False).encode()
+        return pack(0, {"format": FORMAT, "version": VERSION, **values})
     except (TypeError, ValueError) as error:
         raise ValueError(f"`metadata` must be what JSON can hold: {error}") from error
-    start = _START.pack(MAGIC, VERSION, len(text)) + text
-    return start + _CRC.pack(zlib.crc32(start))
 
 
-def unpack_header(content: bytes, source: str) -> tuple[Header, int]:
-    """The header of a file's content, and where its records start.
+def unpack_header(line: bytes, source: str) -> LogHeader:
+    """The description in the first line of a file, with its newline.
 
     Raises:
         ValueError: names the file and what is wrong with it.
     """
-    if len(content) < _START.size or not content.startswith(MAGIC):
+    if line.startswith(BINARY):
+        raise ValueError(
+            f"{source} is a log of an earlier version of mtlgym, in a binary format: read it with "
+            "that version, or delete it and log the decisions again (a run: delete its folder)"
+        )
+    begun = START.match(line)
+    if begun is None:
         raise ValueError(f"{source} does not start as a log of decisions does")
-    _, version, length = _START.unpack_from(content)
-    if version != VERSION:
-        raise ValueError(f"{source} has version {version} of the format, not {VERSION}")
-    end = _START.size + length
-    crc = content[end : end + _CRC.size]
-    if crc != _CRC.pack(zlib.crc32(content[:end])):
+    if int(begun[1]) != VERSION:
+        raise ValueError(f"{source} has version {int(begun[1])} of the format, not {VERSION}")
+    if not is_whole(line, 0):
         raise ValueError(f"{source} has a damaged header")
-    said = json.loads(content[_START.size : end])
-    return Header(**{**said, "tasks": tuple(said["tasks"])}), end + _CRC.size
-
-
-def pack_record(number: int, action: int, step: int, propensity: float, reward: float) -> bytes:
-    """The record of that number, as it stands in the file."""
-    body = _BODY.pack(action, step, propensity, reward)
-    return _CRC.pack(zlib.crc32(body, number)) + body
-
-
-@dataclass(frozen=True, eq=False)
-class Content:
-    """A file's content, taken apart.
-
-    Attributes:
-        header: what the log says of itself.
-        start: where its records start, in bytes.
-        records: of dtype `FIELDS`, those that were asked for; (records,).
-        rest: bytes of a last record that was cut short.
-    """
-
-    header: Header
-    start: int
-    records: NDArray[Any]
-    rest: int
-
-
-def unpack(content: bytes, source: str, size: int | None = None) -> Content:
-    """Take a file's content apart, with its first `size` records, or all.
-
-    Raises:
-        ValueError: names the file, and the first record that is damaged, or how many there are
-            where `size` is more.
-    """
-    header, start = unpack_header(content, source)
-    whole, rest = divmod(len(content) - start, FIELDS.itemsize)
-    size = whole if size is None else size
-    checks.integer("size", size, 0)
-    if size > whole:
-        raise ValueError(f"`size` must be at most {whole}, the records of {source}, not {size}")
-    _verify(np.frombuffer(content, _HALVES, size, start), source)
-    return Content(header, start, np.frombuffer(content, FIELDS, size, start), rest)
-
-
-def _verify(records: NDArray[Any], source: str) -> None:
-    """Refuse records whose CRCs are not what they say."""
-    for first in range(0, len(records), _CHUNK):
-        part = records[first : first + _CHUNK]
-        numbers = range(first, first + len(part))
-        crcs = np.fromiter(map(zlib.crc32, part["body"].tolist(), numbers), np.uint32, len(part))
-        damaged = np.flatnonzero(crcs != part["crc"])
-        if damaged.size:
-            at = first + int(damaged[0])
-            raise ValueError(
-                f"record {at} of {source} is damaged; `OffPolicyLog.open` with `size={at}` keeps "
-                "those before it"
-            )
+    try:
+        values = json.loads(line)
+        settings = {name: values[name] for name in ("arms", "policy", "metadata")}
+        return LogHeader(tasks=tuple(values["tasks"]), **settings)
+    except (LookupError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{source} has a damaged header: {error}") from error
 
 
 try:
     import fcntl
-except ImportError:  # Windows; there two writers of one file are not kept apart
+except ImportError:  # Windows, where a second writer is not detected
     fcntl = None  # type: ignore[assignment]
 
 
@@ -157,7 +133,7 @@ def lock(path: Path, mode: str) -> FileIO:
     """The file, unbuffered, locked against other writers until it is closed.
 
     Raises:
-        OSError: if it cannot be opened, or another writer has it; names the file.
+        OSError: if it cannot be opened, or another writer has locked it; names the file.
     """
     file = FileIO(path, mode)
     if fcntl is not None:
@@ -188,16 +164,16 @@ def write(file: FileIO, at: int, content: bytes, path: Path) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Decisions:
+class LoggedDecisions:
     """Decisions of one log, or of several that are pooled.
 
     Attributes:
-        actions: arms chosen; (decisions,).
+        actions: chosen arms; (decisions,).
         propensities: probability of each under the policy that chose it; (decisions,).
-        rewards: what each brought; (decisions,).
-        steps: when each was made; (decisions,).
-        arms: how many there were to choose from.
-        tasks: their names, or none.
+        rewards: reward of each; (decisions,).
+        steps: step of the run in which each was made; (decisions,).
+        arms: number of arms to choose from.
+        tasks: names of the arms, or none.
         source: the file or files, for messages.
     """
 
@@ -210,19 +186,19 @@ class Decisions:
     source: str
 
     def __len__(self) -> int:
-        """How many decisions there are."""
+        """Number of decisions."""
         return len(self.actions)
 
 
 def check_decisions(action: Any, propensity: Any, reward: Any, arms: int, source: str = "") -> None:
-    """Refuse decisions that no policy can have made, or that nothing can be learnt from.
+    """Refuse decisions with a value out of range.
 
     Args:
         action: an arm, or an array of them.
         propensity: probability of the action; of the same shape.
-        reward: what it brought; of the same shape.
-        arms: how many there are to choose from.
-        source: the file that arrays are from, for the message.
+        reward: reward of the action; of the same shape.
+        arms: number of arms to choose from.
+        source: the file that arrays come from, for the message.
 
     Raises:
         ValueError: names the argument, the first value out of range, and its place.
@@ -243,18 +219,7 @@ def check_decisions(action: Any, propensity: Any, reward: Any, arms: int, source
             raise ValueError(f"`{name}` must be {allowed}, not {found}{place}")
 
 
-def check_shapes(shape: tuple[int, ...], **values: Any) -> None:
-    """Refuse values of another shape.
-
-    Raises:
-        ValueError: names the argument and its shape.
-    """
-    for name, value in values.items():
-        if np.shape(value) != shape:
-            raise ValueError(f"`{name}` must have the shape {shape}, not {np.shape(value)}")
-
-
-def read(path: str | os.PathLike[str]) -> Decisions:
+def read(path: str | os.PathLike[str]) -> LoggedDecisions:
     """The decisions in a file, which may still be written to.
 
     Warns:
@@ -264,29 +229,36 @@ def read(path: str | os.PathLike[str]) -> Decisions:
         OSError: if it cannot be read.
         ValueError: for a damaged file; names it and the record.
     """
-    content = unpack(Path(path).read_bytes(), str(path))
-    if content.rest:
-        warnings.warn(cut_short(content, str(path)), stacklevel=2)
-    return decisions_of(content, str(path))
+    return _parse(Path(path))[1]
 
 
-def cut_short(content: Content, source: str) -> str:
-    """The warning for a last record that a crash cut short."""
-    return f"record {len(content.records)}, the last of {source}, was cut short and is left out"
-
-
-def decisions_of(content: Content, source: str) -> Decisions:
-    """The decisions in a log's records.
+def _parse(path: Path, size: int | None = None) -> tuple[LogHeader, LoggedDecisions, int]:
+    """The description and the first `size` decisions of a file, or all, and where they end.
 
     Raises:
-        ValueError: names the file and the first decision out of range.
+        ValueError: names the file, and the first record that is damaged or out of range, or how
+            many records there are where `size` is more.
     """
-    found, header = content.records, content.header
-    decisions = Decisions(
-        actions=found["action"].astype(np.int64),
-        propensities=found["propensity"].astype(np.float64),
-        rewards=found["reward"].astype(np.float64),
-        steps=found["step"].astype(np.int64),
+    source, (first, *lines) = str(path), BytesIO(path.read_bytes()).readlines() or [b""]
+    header = unpack_header(first, source)
+    cut = bool(lines) and not lines[-1].endswith(b"\n")
+    if cut and is_whole(lines[-1][:-1] + b"\n", len(lines)):
+        cut = False  # it is complete: its newline was changed
+    records = len(lines) - cut
+    if cut and size is None:
+        text = f"record {records}, the last of {source}, was cut short and is left out"
+        warnings.warn(text, stacklevel=3)
+    size = records if size is None else size
+    checks.integer("size", size, 0)
+    if size > records:
+        raise ValueError(f"`size` must be at most {records}, the records of {source}, not {size}")
+    rows = [_decision(line, number, source) for number, line in enumerate(lines[:size])]
+    actions, steps, propensities, rewards = zip(*rows, strict=True) if rows else [()] * 4
+    decisions = LoggedDecisions(
+        actions=np.array(actions, np.int64),
+        propensities=np.array(propensities, np.float64),
+        rewards=np.array(rewards, np.float64),
+        steps=np.array(steps, np.int64),
         arms=header.arms,
         tasks=header.tasks,
         source=source,
@@ -294,14 +266,31 @@ def decisions_of(content: Content, source: str) -> Decisions:
     check_decisions(
         decisions.actions, decisions.propensities, decisions.rewards, header.arms, source
     )
-    return decisions
+    return header, decisions, len(first) + sum(map(len, lines[:size]))
 
 
-def pool(logs: Sequence[Any]) -> Decisions:
+def _decision(line: bytes, number: int, source: str) -> tuple[int, int, float, float]:
+    """The action, step, propensity and reward of the decision of that number.
+
+    Raises:
+        ValueError: if the line is damaged; names the file and the record.
+    """
+    if is_whole(line, number + 1):
+        with suppress(LookupError, OverflowError, RecursionError, TypeError, ValueError):
+            row = json.loads(line)
+            action, step = int(np.int64(index(row["action"]))), int(np.int64(index(row["step"])))
+            return action, step, float(row["propensity"]), float(row["reward"])
+    raise ValueError(
+        f"record {number} of {source} is damaged; `OffPolicyLog.open` with `size={number}` keeps "
+        "those before it"
+    )
+
+
+def pool(logs: Sequence[Any]) -> LoggedDecisions:
     """The decisions of several logs, each with the propensity that it was logged with.
 
     Args:
-        logs: an `OffPolicyLog`, `Decisions` or the path of a file each.
+        logs: an `OffPolicyLog`, `LoggedDecisions` or the path of a file each.
 
     Raises:
         OSError: if one cannot be read.
@@ -321,7 +310,7 @@ def pool(logs: Sequence[Any]) -> Decisions:
     def joined(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(log, name) for log in found])
 
-    return Decisions(
+    return LoggedDecisions(
         actions=joined("actions"),
         propensities=joined("propensities"),
         rewards=joined("rewards"),
@@ -332,32 +321,32 @@ def pool(logs: Sequence[Any]) -> Decisions:
     )
 
 
-def _decisions(log: Any) -> Decisions:
-    if isinstance(log, Decisions):
+def _decisions(log: Any) -> LoggedDecisions:
+    if isinstance(log, LoggedDecisions):
         return log
     return read(log) if isinstance(log, str | os.PathLike) else log.decisions()
 
 
 class OffPolicyLog:
-    """Write down decisions, the probabilities they were made with, and their rewards.
+    """Writes decisions, the probabilities they were made with, and their rewards to a file.
 
-    What was flushed survives a crash of the process. A record that the crash cut short is dropped
+    Flushed decisions survive a crash of the process. A record that the crash cut short is dropped
     when the log is opened again, and writing continues there. One process writes at a time, any
     number may read.
 
     Attributes:
         path: the file; `mtlgym.agents.off_policy.log` describes it.
-        header: arms, their names, the policy's name and whatever else the log says of itself.
+        header: the description of the log: arms, their names, the policy's name and metadata.
         flush_every: records that are written at once; a crash can lose one fewer.
     """
 
     def __init__(
-        self, file: FileIO, path: Path, header: Header, start: int, size: int, flush_every: int
+        self, file: FileIO, path: Path, header: LogHeader, end: int, size: int, flush_every: int
     ) -> None:
-        """Take a file that `OffPolicyLog.create` or `OffPolicyLog.open` has made ready."""
+        """Take a file that `OffPolicyLog.create` or `OffPolicyLog.open` has prepared."""
         self.path, self.header, self.flush_every = path, header, flush_every
-        self._file, self._start = file, start
-        self._written, self._pending = size, bytearray()
+        self._file, self._end = file, end
+        self._written, self._pending = size, list[bytes]()
 
     @classmethod
     def create(
@@ -370,22 +359,22 @@ class OffPolicyLog:
         metadata: Mapping[str, Any] | None = None,
         flush_every: int = 1,
     ) -> "OffPolicyLog":
-        """Start a log in a file that is not there yet.
+        """Start a log in a new file.
 
         Args:
             path: the file.
-            arms: how many there are to choose from.
-            tasks: their names, one each, or none.
+            arms: number of arms to choose from.
+            tasks: names of the arms, one each, or none.
             policy: name of the policy that decides.
-            metadata: whatever JSON can hold.
+            metadata: values that JSON can hold.
             flush_every: records that are written at once.
 
         Raises:
-            OSError: if the file is there already or cannot be written; names it.
+            OSError: if the file exists already or cannot be written; names it.
             ValueError: names the argument and the value.
         """
         checks.integer("flush_every", flush_every, 1)
-        header, path = Header(arms, tuple(tasks), policy, metadata or {}), Path(path)
+        header, path = LogHeader(arms, tuple(tasks), policy, metadata or {}), Path(path)
         content = pack_header(header)
         file = lock(path, "x")
         try:
@@ -400,7 +389,7 @@ class OffPolicyLog:
     def open(
         cls, path: str | os.PathLike[str], *, size: int | None = None, flush_every: int = 1
     ) -> "OffPolicyLog":
-        """Continue a log, behind its last whole record or behind the first `size`.
+        """Continue a log after its last complete record, or after the first `size`.
 
         Args:
             path: the file.
@@ -419,20 +408,16 @@ class OffPolicyLog:
         path = Path(path)
         file = lock(path, "r+")
         try:
-            content = unpack(path.read_bytes(), str(path), size)
-            decisions_of(content, str(path))
-            kept = len(content.records)
-            if content.rest and size is None:
-                warn(cut_short(content, str(path)), stacklevel=2)
-            file.truncate(content.start + kept * FIELDS.itemsize)
+            header, decisions, end = _parse(path, size)
+            file.truncate(end)
         except BaseException:
             file.close()
             raise
-        return cls(file, path, content.header, content.start, kept, flush_every)
+        return cls(file, path, header, end, len(decisions), flush_every)
 
     def __len__(self) -> int:
-        """How many decisions it holds, those that are still to be flushed included."""
-        return self._written + len(self._pending) // FIELDS.itemsize
+        """Number of decisions, including those that are not flushed yet."""
+        return self._written + len(self._pending)
 
     def write(
         self,
@@ -445,10 +430,10 @@ class OffPolicyLog:
         """Add a decision.
 
         Args:
-            action: the arm chosen.
+            action: the chosen arm.
             propensity: the probability that the policy chose it with, in (0, 1].
-            reward: what it brought, finite.
-            step: when it was made; None takes the number of decisions before it.
+            reward: reward of the action, finite.
+            step: step of the run, below 2^63; None takes the number of decisions before it.
 
         Raises:
             OSError: if it cannot be written; names the file. The decision is not added then.
@@ -457,33 +442,39 @@ class OffPolicyLog:
         self._check_open()
         check_decisions(action, propensity, reward, self.header.arms)
         step = len(self) if step is None else step
-        checks.integer("step", step, 0)
-        values = index(action), int(step), float(propensity), float(reward)
-        self._pending += pack_record(len(self), *values)
-        if len(self._pending) >= self.flush_every * FIELDS.itemsize:
+        checks.integer("step", step, 0, LAST_STEP)
+        values = {
+            "action": index(action),
+            "step": int(step),
+            "propensity": float(propensity),
+            "reward": float(reward),
+        }
+        self._pending.append(pack(len(self) + 1, values))
+        if len(self._pending) >= self.flush_every:
             try:
                 self.flush()
             except OSError:
-                del self._pending[-FIELDS.itemsize :]
+                self._pending.pop()
                 raise
 
     def flush(self) -> None:
-        """Hand what is pending to the operating system.
+        """Write the pending decisions to the operating system.
 
         Raises:
             OSError: if it cannot be written; names the file, which then ends where it did before.
             ValueError: if the log is closed.
         """
         self._check_open()
-        end = self._start + self._written * FIELDS.itemsize
-        write(self._file, end, bytes(self._pending), self.path)
-        self._written, self._pending = len(self), bytearray()
+        content = b"".join(self._pending)
+        write(self._file, self._end, content, self.path)
+        self._end += len(content)
+        self._written, self._pending = len(self), []
 
-    def decisions(self) -> Decisions:
+    def decisions(self) -> LoggedDecisions:
         """All decisions, read back from the file.
 
         Raises:
-            OSError: if what is pending cannot be written, or the file not read.
+            OSError: if the pending decisions cannot be written, or the file cannot be read.
             ValueError: for a damaged file; names it and the record.
         """
         if not self._file.closed:
@@ -494,7 +485,7 @@ class OffPolicyLog:
         """Flush and close; a second time does nothing.
 
         Raises:
-            OSError: if what is pending cannot be written; the log is closed all the same.
+            OSError: if the pending decisions cannot be written; the log is closed all the same.
         """
         if not self._file.closed:
             try:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlgym.agents.off_policy.log import check_decisions, check_shapes, pool
+from mtlgym.agents.off_policy.log import check_decisions, pool
 
 
 class LoggedSums:
@@ -44,7 +44,7 @@ class LoggedSums:
         """The sums over one log, or several that are pooled.
 
         Args:
-            log: an `OffPolicyLog`, `Decisions` or the path of a file; or a list of such.
+            log: an `OffPolicyLog`, `LoggedDecisions` or the path of a file; or a list of such.
 
         Raises:
             OSError: if a file cannot be read.
@@ -84,7 +84,7 @@ class LoggedSums:
         Raises:
             ValueError: for another shape or a value out of its range; nothing is added then.
         """
-        check_shapes(self.count.shape, action=action, propensity=propensity, reward=reward)
+        _check_shapes(self.count.shape, action=action, propensity=propensity, reward=reward)
         check_decisions(action, propensity, reward, self.moments.shape[-1])
         self.add_checked(action, propensity, reward, counted)
 
@@ -138,3 +138,14 @@ def _terms(propensity: Any, reward: Any) -> NDArray[np.float64]:
             f"the least is {np.min(propensity)}, the largest {np.max(np.abs(reward))}"
         )
     return terms
+
+
+def _check_shapes(shape: tuple[int, ...], **values: Any) -> None:
+    """Refuse values of another shape.
+
+    Raises:
+        ValueError: names the argument and its shape.
+    """
+    for name, value in values.items():
+        if np.shape(value) != shape:
+            raise ValueError(f"`{name}` must have the shape {shape}, not {np.shape(value)}")

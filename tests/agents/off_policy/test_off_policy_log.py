@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from mtlgym.agents import OffPolicyLog
 from mtlgym.agents.off_policy.log import pool, read
 
 DECISIONS = [(0, 0.5, 1.25), (2, 0.125, -3.0), (1, 1.0, 0.0), (2, 1e-9, 1e300), (0, 0.25, 5e-324)]
-RECORD = 32  # bytes
 
 
 def write(path, decisions=DECISIONS, **options):
@@ -40,14 +40,27 @@ def triples(decisions):
 
 def record(number, action, step, propensity, reward):
     """As the documentation of the format says, written down anew."""
-    body = struct.pack("<Iqdd", action, step, propensity, reward)
-    return struct.pack("<I", zlib.crc32(body, number)) + body
+    body = (
+        f'{{"action": {action}, "step": {step}, "propensity": {json.dumps(propensity)}, '
+        f'"reward": {json.dumps(reward)}'
+    ).encode()
+    return body + f', "crc32": "{zlib.crc32(body, number + 1):08x}"}}\n'.encode()
 
 
-def header(said, version=1):
-    text = json.dumps(said).encode()
-    start = b"\x89MTLLOG\n" + struct.pack("<II", version, len(text)) + text
-    return start + struct.pack("<I", zlib.crc32(start))
+def header(said, version=2):
+    values = ", ".join(f'"{key}": {json.dumps(value)}' for key, value in said.items())
+    body = f'{{"format": "mtlgym decisions", "version": {version}, {values}'.encode()
+    return body + f', "crc32": "{zlib.crc32(body):08x}"}}\n'.encode()
+
+
+def lines_of(path):
+    """The header and the records, each with its newline."""
+    return [line + b"\n" for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def lengths(decisions=DECISIONS):
+    """Bytes of the records of these decisions, the first ones of a log."""
+    return [len(record(k, a, k, p, r)) for k, (a, p, r) in enumerate(decisions)]
 
 
 SAID = {"arms": 3, "tasks": ["cola", "rte", "qnli"], "policy": "uniform", "metadata": {"lr": 0.1}}
@@ -137,7 +150,7 @@ def test_what_was_flushed_survives_a_crash_of_the_process(tmp_path):
     assert read(tmp_path / "a.log").rewards.tolist() == list(range(9))
 
 
-@pytest.mark.parametrize("lost", range(1, RECORD))
+@pytest.mark.parametrize("lost", range(1, lengths()[-1]))
 def test_a_last_record_cut_short_is_dropped_and_written_over(tmp_path, lost):
     path = write(tmp_path / "a.log")
     os.truncate(path, path.stat().st_size - lost)
@@ -167,12 +180,12 @@ def test_a_file_cut_short_in_its_header_is_refused(tmp_path):
 def test_every_changed_byte_is_found_and_its_record_named(tmp_path):
     path = write(tmp_path / "a.log")
     whole = path.read_bytes()
-    start = len(whole) - len(DECISIONS) * RECORD
-    for place in range(len(whole)):
+    number_of = [n for n, line in enumerate(lines_of(path)) for _ in line]  # a byte's line
+    for place, bit in product(range(len(whole)), (0x01, 0x04, 0x10, 0x80)):
         damaged = bytearray(whole)
-        damaged[place] ^= 0x10
+        damaged[place] ^= bit
         path.write_bytes(damaged)
-        where = f"record {(place - start) // RECORD} of .*" if place >= start else ""
+        where = f"record {number_of[place] - 1} of .*" if number_of[place] else ""
         with pytest.raises(ValueError, match=f"{where}{path.name}"):
             read(path)
         with pytest.raises(ValueError, match=f"{where}{path.name}"):
@@ -182,21 +195,18 @@ def test_every_changed_byte_is_found_and_its_record_named(tmp_path):
 
 def test_records_that_were_swapped_repeated_or_lost_are_found(tmp_path):
     path = write(tmp_path / "a.log", [(1, 0.5, 1.0)] * 4)
-    whole = path.read_bytes()
-    start = len(whole) - 4 * RECORD
-    records = [whole[at : at + RECORD] for at in range(start, len(whole), RECORD)]
+    start, *records = lines_of(path)
     for order in ([1, 0, 2, 3], [0, 1, 1, 2, 3], [0, 2, 3]):
-        path.write_bytes(whole[:start] + b"".join(records[k] for k in order))
+        path.write_bytes(start + b"".join(records[k] for k in order))
         with pytest.raises(ValueError, match="is damaged"):
             read(path)
 
 
 def test_damage_far_into_a_long_log_is_found_where_it_is(tmp_path):
     path = tmp_path / "a.log"
-    records = b"".join(record(k, 1, k, 0.5, 1.0) for k in range(25_000))
-    content = bytearray(header(SAID) + records)
-    content[-1 - 4_321 * RECORD] ^= 1
-    path.write_bytes(content)
+    records = [bytearray(record(k, 1, k, 0.5, 1.0)) for k in range(25_000)]
+    records[-1 - 4_321][-10] ^= 1
+    path.write_bytes(header(SAID) + b"".join(records))
     with pytest.raises(ValueError, match=r"record 20678 of .*`size=20678` keeps those before"):
         read(path)
     with OffPolicyLog.open(path, size=20_678) as log:
@@ -266,7 +276,7 @@ def test_actions_and_steps_are_integers(tmp_path):
 def test_a_full_disk_leaves_whole_records_and_a_log_that_goes_on(tmp_path):
     path = tmp_path / "a.log"
     log = OffPolicyLog.create(path, 3)
-    room = path.stat().st_size + 2 * RECORD + 5
+    room = path.stat().st_size + sum(lengths()[:2]) + 5
     with largest_file(room):
         log.write(*DECISIONS[0])
         log.write(*DECISIONS[1])
@@ -284,7 +294,7 @@ def test_a_full_disk_leaves_whole_records_and_a_log_that_goes_on(tmp_path):
 def test_a_full_disk_keeps_what_waits_to_be_written(tmp_path):
     path = tmp_path / "a.log"
     log = OffPolicyLog.create(path, 3, flush_every=4)
-    with largest_file(path.stat().st_size + 2 * RECORD):
+    with largest_file(path.stat().st_size + sum(lengths()[:2])):
         for decision in DECISIONS[:3]:
             log.write(*decision)
         with pytest.raises(OSError, match=path.name):
@@ -348,9 +358,21 @@ def test_other_files_and_later_versions_are_refused(tmp_path):
     path.write_bytes(b"step,loss\n1,2\n" * 10)
     with pytest.raises(ValueError, match=r"a\.log does not start as a log of decisions does"):
         read(path)
-    path.write_bytes(header(SAID, version=2))
-    with pytest.raises(ValueError, match=r"a\.log has version 2 of the format, not 1"):
+    path.write_bytes(header(SAID, version=3))
+    with pytest.raises(ValueError, match=r"a\.log has version 3 of the format, not 2"):
         read(path)
+
+
+def test_logs_of_the_earlier_binary_format_are_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "a.log"
+    text = json.dumps(SAID).encode()
+    content = b"\x89MTLLOG\n" + struct.pack("<II", 1, len(text)) + text
+    content += struct.pack("<I", zlib.crc32(content))
+    body = struct.pack("<Iqdd", 0, 0, 0.5, 1.0)
+    path.write_bytes(content + struct.pack("<I", zlib.crc32(body, 0)) + body)
+    for use in (read, OffPolicyLog.open, lambda path: OffPolicyLog.open(path, size=1)):
+        with pytest.raises(ValueError, match=r"a\.log is a log of an earlier version.*delete it"):
+            use(path)
 
 
 def test_pooled_logs_keep_each_decision_with_its_own_propensity(tmp_path):
