@@ -215,7 +215,7 @@ class TrainingSubject:
         """Take the environment."""
         self.env = env
         self.tasks = env.problem.tasks
-        self.selects = env.settings.interface == "tasks"
+        self.selects = env.options.interface == "tasks"
         self.source = {"kind": env.problem.source.kind, "sha256": env.problem.source.sha256}
 
     def period(self) -> int:
@@ -263,8 +263,8 @@ class TrainingSubject:
             "failure": info["failure"],
             **problem.findings(learner.validation.best_model(learner.model)),
         }
-        if self.env.settings.interface == "tasks":
-            figures["task_sizes"] = task_sizes(problem, self.env.settings)["task_sizes"].tolist()
+        if self.env.options.interface == "tasks":
+            figures["task_sizes"] = task_sizes(problem, self.env.options)["task_sizes"].tolist()
         # A mean over metrics means something where they have one unit and one direction.
         counted = judged(metrics)
         if all(m.higher_is_better and m.unit == counted[0].unit for m in counted):
