@@ -72,7 +72,7 @@ def environment(id: str) -> Case:
     env: Any = gym.make(f"mtlgym:{id}", data="embedded").unwrapped
     env.reset(seed=0)
     learner = env.episode.learner
-    batch = learner.feed.next_joint()
+    batch = learner.feed.next_share().batch
 
     def losses(model: nn.Module) -> list[Tensor]:
         return list(env.problem.losses(model, batch).unbind())

@@ -39,7 +39,7 @@ def plain(env: gym.Env, seed: int):
     feed = Feed(problem.splits["train"], training, seed)
 
     def step() -> list[float]:
-        losses = problem.losses(model, feed.next_joint())
+        losses = problem.losses(model, feed.next_share().batch)
         optimizer.zero_grad()
         losses.log().sum().backward()
         optimizer.step()

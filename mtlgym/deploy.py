@@ -19,7 +19,7 @@ from mtlgym.balancing.method import Method
 from mtlgym.balancing.state import zero
 from mtlgym.envs.training.actions import Logits, Tasks, Weights, make_interface
 from mtlgym.envs.training.observations import Observer
-from mtlgym.envs.training.options import Settings
+from mtlgym.envs.training.options import TrainingOptions
 from mtlgym.record import Record
 
 UNKNOWN = {  # features that a plain loop cannot give
@@ -169,7 +169,7 @@ def _weighing(agent: Any, said: Mapping[str, Any] | None, budget: int | None) ->
             f"`env` must be the environment that {type(agent).__name__} learnt to weigh tasks in: "
             "it says what is observed and what the actions mean"
         )
-    settings = Settings(**{name: found[name] for name in WEIGHING if name in found})
+    settings = TrainingOptions(**{name: found[name] for name in WEIGHING if name in found})
     for feature in settings.observation:
         if feature in UNKNOWN:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Chance from one seed: streams that are named by what they are for and by a counter."""
+"""Random numbers from one seed: independent streams, named by their purpose and counters."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-MODEL, ORDER, SAMPLES, FORWARD = range(4)  # what a stream is for
+MODEL, ORDER, SAMPLES, FORWARD = range(4)  # purposes of streams
 
 
 def derive(*key: int) -> int:
-    """An integer in [0, 2^63) that stands for this key of non-negative integers alone."""
+    """Derive a seed in [0, 2^63) from a key of non-negative integers."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -23,10 +23,10 @@ def _generators(device: torch.device) -> list[torch.Generator]:
 
 @contextmanager
 def private_randomness(device: torch.device, *key: int) -> Iterator[None]:
-    """Seed torch's default generators from `key` inside; outside they are as they were.
+    """A context in which torch's default generators are seeded from `key`; restored after it.
 
-    Layers are initialised, and dropout draws, from the default generators: there is no other way
-    to hand them one of our own.
+    Layers are initialised, and dropout draws, from the default generators, and cannot be given
+    another one.
     """
     generators = _generators(device)
     states = [generator.get_state() for generator in generators]

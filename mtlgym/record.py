@@ -1,4 +1,4 @@
-"""What is known of a training at one moment: all that rewards, features and methods may see."""
+"""The record of a training after a step: the input of rewards, features and loss methods."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,26 +10,27 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One look at a training: losses on the CPU and without a graph, and where the training stands.
+    """The losses, on the CPU and without a graph, and the progress of a training after a step.
 
     Attributes:
         losses: with `interface="weights"` the losses of the pending batch, which the next decision
             trains on; with `interface="tasks"` each task's latest loss.
         step: optimizer steps made so far.
         epoch: the epoch, counted from 1, that the pending batch belongs to.
-        progress: share of the budget that is used up, in [0, 1].
+        progress: share of the budget that is used, in [0, 1].
         lr: learning rate of the next optimizer step.
         first_lr: the learning rate that the scheduler's factors multiply.
         base_losses: mean losses over every batch of the base epoch (the paper's L_base), from that
-            epoch's last batch on; None before.
+            epoch's last batch on; None before it.
         weights: the task weights of the decision that led here, None at the start.
         task: the task of the decision that led here, None at the start and for weight decisions.
         since_chosen: steps since each task was last trained on.
         trained: the losses of the batch that the decision trained on, before the update (for
             `interface="tasks"` the chosen task's only); None at the start.
-        retrained: the losses of that same batch after the update; None unless asked for.
-        previous: the chosen task's loss at its visit before this one; None at a first visit.
-        failure: what stopped the training, empty while it is sound.
+        retrained: the losses of the same batch after the update; None unless `same_batch` is set or
+            the reward needs it.
+        previous: the chosen task's loss when it was chosen before; None if it never was.
+        failure: why the training failed, empty if it did not.
     """
 
     losses: Float[Tensor, " tasks"]
@@ -49,7 +50,7 @@ class Record:
 
     @property
     def failed(self) -> bool:
-        """Whether the training broke down."""
+        """Whether the training has failed."""
         return bool(self.failure)
 
     def to_info(self) -> dict[str, Any]:

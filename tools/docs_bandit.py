@@ -20,17 +20,17 @@ def sections(preset: Preset) -> dict[str, str]:
         "Vector form": f'`gymnasium.make_vec("{preset.id}", num_envs=1024)`\n\n{vector}',
         "Action Space": f"`{env.action_space}`\n\nThe arm to pull.",
         "Observation Space": f"`{env.observation_space}`\n\n"
-        "What a learner that trains one task at a time knows: each arm's score after its last "
+        "What is known when one task is trained at a time: each arm's score after its last "
         "pull, 0 before the first; the share of the budget since each arm's last pull, or since "
-        "the start; and the share of the budget that is used up.",
+        "the start; and the share of the budget that is used.",
         "Rewards": table(
             ("reward", "what it is"),
             [
                 (
                     "`prediction_gain` (default)",
-                    "the pulled arm's score after less before the step",
+                    "the pulled arm's score after the step minus that before it",
                 ),
-                ("`improvement`", "1 less the pulled arm's score, if it rose in the step, else 0"),
+                ("`improvement`", "1 minus the pulled arm's score, if it rose in the step, else 0"),
             ],
         )
         + "\n\nSource: Glover and Hokamp (2019), section 3.2 and, with the score as P, eq. 16.",

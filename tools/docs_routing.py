@@ -14,7 +14,7 @@ from mtlgym.problems import IMAGE_PROBLEMS
 
 AGENTS = {
     "task": "an agent a task",
-    "learned": "agents picked by a dispatching one (`wpl:dispatch=learned`)",
+    "learned": "agents chosen by a dispatching one (`wpl:dispatch=learned`)",
     "single": "one agent (`reinforce:dispatch=single`)",
     None: "any: there is one action",
 }
@@ -37,15 +37,15 @@ def sections(preset: Preset) -> dict[str, str]:
         ),
         "Action Space": f"`{env.action_space}`\n\nThe block of the layer at this depth. Where not "
         "every action is possible at every depth (`pass_action`, `recursive`), "
-        '`info["action_mask"]` says which are.',
-        "Observation Space": f"`{env.observation_space}`\n\nThe representation, filled up with "
-        "zeros, the sample's task, and the decisions made so far.",
+        '`info["action_mask"]` has the allowed ones.',
+        "Observation Space": f"`{env.observation_space}`\n\nThe representation, padded with "
+        "zeros, the sample's task, and the number of decisions so far.",
         "Rewards": "At a route's end `correct` (default): 1 if the class is right, else -1; or "
         "`negative_loss`: minus the loss, in nats, at most 1,000. With `rho`, each action is also "
         "paid rho times its share in the last decisions of its task at that depth (or of all "
         'tasks, `history="shared"`).',
-        "Starting State": "A sample's features, at depth 0. The network is as trained so far; a "
-        "seed starts it afresh.",
+        "Starting State": "A sample's features, at depth 0. The network keeps its training; a "
+        "seed starts a fresh one.",
         "Episode End": "Terminated after the last depth. A loss or gradient that is not finite "
         "leaves the network as it was before that minibatch; `info['failure']` then names the "
         "tasks.",
@@ -74,7 +74,7 @@ def _tasks(routing: RoutingEnv) -> str:
 
 
 def _head(name: str) -> str:
-    """The first line of the module's docstring that stands in for the architecture."""
+    """A line that describes the architecture, from its class's docstring if there is one."""
     if name == "shared":
         return "One network for all tasks, which does not see the task."
     if name.startswith("task-specific"):

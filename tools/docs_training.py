@@ -8,7 +8,7 @@ from docs_markdown import arguments, clean, documented, first, table
 
 from mtlgym.envs.training.env import TrainingEnv
 from mtlgym.envs.training.observations import FEATURES
-from mtlgym.envs.training.options import Settings
+from mtlgym.envs.training.options import TrainingOptions
 from mtlgym.envs.training.rewards import REWARDS
 from mtlgym.presets.environments import Preset
 from mtlgym.problems import PROBLEMS, builder_options
@@ -31,13 +31,13 @@ def sections(preset: Preset) -> dict[str, str]:
         "Action Space": f"`{env.action_space}`\n\n{clean(type(training.interface).__doc__)} "
         f"The tasks are, in this order, {', '.join(tasks)}.",
         "Observation Space": f"`{env.observation_space}`\n\n"
-        "The features named by `observation`, one after the other, one entry a task each.\n\n"
+        "The features named by `observation`, one after another, each with one entry a task.\n\n"
         + table(
             ("feature", "what it is"), [(f"`{n}`", first(f.function)) for n, f in FEATURES.items()]
         ),
-        "Rewards": f"The default is `{training.settings.reward}`.\n\n"
+        "Rewards": f"The default is `{training.options.reward}`.\n\n"
         + table(("reward", "what it is"), [(f"`{n}`", first(r)) for n, r in REWARDS.items()])
-        + "\n\nA reward of one's own is a function of the [records](../records.md) before and "
+        + "\n\nA user-defined reward is a function of the [records](../records.md) before and "
         "after the step. Rewards in units of L_base are 0, and `reward_ready` False, until the "
         "base epoch is over.",
         "Starting State": "A fresh model, optimizer and data order, all from the seed of `reset`.",
@@ -47,11 +47,11 @@ def sections(preset: Preset) -> dict[str, str]:
         "Information": "`losses`, `weights` (arrays), `step`, `epoch`, `lr`, `data`, "
         "`reward_ready`, `failure`; with `same_batch=True` also `trained_losses` and "
         "`retrained_losses`, and where the action is a task, `task`, `improvement`, whatever the "
-        "reward is, and at reset `task_sizes`, the training samples of each. `reward_ready` says "
-        "whether the step's reward had all that it needs.",
+        "reward is, and at reset `task_sizes`, the training samples of each. `reward_ready` is "
+        "whether the losses that the step's reward needs were known.",
         "Arguments": arguments(
             preset.options,
-            (Settings, Training, Balance, Hardware),
+            (TrainingOptions, Training, Balance, Hardware),
             _builder(preset),
             ("balance", "hardware"),  # their own fields are options
         ),
@@ -61,7 +61,7 @@ def sections(preset: Preset) -> dict[str, str]:
 
 
 def _titled(title: str, preset: Preset, sourced: bool) -> str:
-    """The title, with the data that the section is of where there are real ones too."""
+    """The title, which names the embedded data if the environment also has real data."""
     return f"{title} of the embedded data" if sourced and "data" not in preset.options else title
 
 

@@ -19,7 +19,7 @@ def origin(env: Any) -> dict[str, Any] | None:
     if env is None:
         return None
     inner = env.unwrapped
-    spec, settings = inner.spec, getattr(inner, "settings", None)
+    spec, settings = inner.spec, getattr(inner, "options", None)
     tasks = getattr(getattr(inner, "problem", None), "tasks", ())
     weighs = getattr(settings, "interface", None) == "weights"
     return {

@@ -1,4 +1,4 @@
-"""What Gymnasium's vector environments take and give, beside the environments themselves."""
+"""Arguments and infos of Gymnasium's vector environments: autoreset mode, seeds, masks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +11,10 @@ from mtlgym.checks import as_array
 
 
 def mode(given: AutoresetMode | str) -> AutoresetMode:
-    """The mode, by itself or by its value.
+    """Return the mode, given as such or by its value.
 
     Raises:
-        ValueError: for another value; names those there are.
+        ValueError: for another value; names the allowed ones.
     """
     if isinstance(given, AutoresetMode):
         return given
@@ -25,10 +25,10 @@ def mode(given: AutoresetMode | str) -> AutoresetMode:
 
 
 def seeds(value: Any, rows: int) -> list[int | None]:
-    """A seed or None for each row: one seed stands for itself and those after it.
+    """Return a seed or None for each row; from a single seed the rows count up.
 
     Raises:
-        ValueError: for another number of seeds, and for what is no integer.
+        ValueError: for a wrong number of seeds, and for values that are no integers.
     """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
@@ -40,18 +40,18 @@ def seeds(value: Any, rows: int) -> list[int | None]:
         raise ValueError(f"`seed` must be one seed or {rows} of them, not {value!r}")
     if len(value) != rows:
         raise ValueError(f"`seed` must be one seed or {rows} of them, not {len(value)}")
-    found = [each.item() if isinstance(each, np.integer) else each for each in value]
-    if not all(each is None or isinstance(each, int) for each in found):
+    values = [each.item() if isinstance(each, np.integer) else each for each in value]
+    if not all(each is None or isinstance(each, int) for each in values):
         raise ValueError(f"`seed` must be {rows} integers or None, not {value!r}")
-    return found
+    return values
 
 
 def reset_mask(options: dict[str, Any] | None, rows: int) -> NDArray[np.bool_]:
-    """The rows that the options of `reset` say to reset, (rows,); all, if they say nothing.
+    """The mask of the rows to reset, (rows,), in the options of `reset`; all rows by default.
 
     Raises:
         ValueError: for options that are no dict, and for a mask of another shape or type, or
-            without a row.
+            that is False for all rows.
     """
     if not isinstance(options, dict | None):
         raise ValueError(f"`options` must be a dict or None, not {options!r}")
@@ -67,7 +67,7 @@ def reset_mask(options: dict[str, Any] | None, rows: int) -> NDArray[np.bool_]:
 
 
 def masked(values: dict[str, NDArray[Any]], rows: NDArray[np.bool_]) -> dict[str, Any]:
-    """An info of these rows: a mask beside each value, which becomes 0 in the other rows."""
+    """The info of these rows: each value, set to 0 in the other rows, and its mask."""
     infos: dict[str, Any] = {}
     every = np.count_nonzero(rows) == len(rows)  # faster than all()
     for key, value in values.items():
@@ -82,7 +82,7 @@ def final(
     values: dict[str, NDArray[Any]],
     rows: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """The last observations and infos of episodes of these rows, which a reset covers up."""
+    """The entries `final_obs` and `final_info` of the rows whose episodes ended in this step."""
     last = np.full(len(rows), None, object)
     for row in np.flatnonzero(rows):
         if isinstance(observed, dict):

@@ -1,4 +1,4 @@
-"""Which batch comes next."""
+"""The order of the training batches, and this process's part of each."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +16,13 @@ from mtlgym.training.options import Training
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """What this process has of the next batch.
+    """The part of a batch that this process has; without a process group, all of it.
 
     Attributes:
         batch: its samples.
-        scale: what their mean losses are multiplied by, so that the mean over the processes is the
-            mean over the batch: processes x samples here / samples, one number a source; None
-            where this process has them all.
+        scale: factor of the mean losses of this part, such that their mean over the processes is
+            the mean over the batch: processes x samples of this part / samples of the batch, one
+            number a source; None without a process group.
     """
 
     batch: Batch
@@ -30,24 +30,24 @@ class Share:
 
 
 class Feed:
-    """The batches of a split in training order: every source in a fresh permutation an epoch.
+    """The batches of a split in training order: a fresh permutation of every source every epoch.
 
     A split that is an `OrderedSplit` makes the permutations itself. A source's k-th batch depends
     on (seed, source, k) alone, so a position in the data is one number a source. An epoch's last
-    batch is smaller where the size asks for it, or left out.
+    batch may be smaller, or is left out with `drop_last`.
 
-    In a group of n processes the one of rank r has every n-th sample of a batch, from the r-th
-    on. One that is left without a sample takes the first, at scale 0.
+    In a group of n processes that of rank r has every n-th sample of a batch, from the r-th on. A
+    process that would have no sample takes the first one, with scale 0.
 
     Attributes:
         batches: batches in an epoch of each source.
-        drawn: batches drawn so far from each source; setting it moves the position.
+        drawn: batches drawn so far from each source; may be set to change the position.
     """
 
     def __init__(
         self, split: Split, training: Training, seed: int, group: TrainingGroup | None = None
     ) -> None:
-        """Feed batches of `training.batch_size` samples a source to the device."""
+        """Set up for batches of `training.batch_size` samples a source, on its device."""
         batch_size = training.batch_size
         rest = 0 if training.drop_last else batch_size - 1
         self.batches = tuple(max(1, (size + rest) // batch_size) for size in split.sizes)
@@ -59,12 +59,8 @@ class Feed:
         self._device = torch.device(training.hardware.device)
         self._permutations: dict[int, tuple[int, NDArray[Any]]] = {}  # source -> (epoch, indices)
 
-    def next_joint(self) -> Batch:
-        """The samples of `next_share`."""
-        return self.next_share().batch
-
     def next_share(self) -> Share:
-        """The next batch of all tasks: the one source's, or the tuple of all sources' batches."""
+        """Draw the next batch of all tasks, which is a tuple if there are several sources."""
         parts = [self._next(source) for source in range(len(self.drawn))]
         if len(parts) == 1:
             return parts[0]
@@ -72,20 +68,16 @@ class Feed:
         return Share(tuple(part.batch for part in parts), torch.cat(scales) if scales else None)
 
     def next_share_of(self, task: int) -> Share:
-        """The next batch of the task's source."""
+        """Draw the next batch of the task's source."""
         return self._next(self._source(task))
 
     def peek(self, task: int) -> Share:
-        """The batch that `next_share_of` would give, which stays to be drawn."""
+        """The batch that `next_share_of` will draw."""
         source = self._source(task)
         return self.share(source, self.drawn[source])
 
-    def batch(self, source: int, k: int) -> Batch:
-        """The samples of `share`."""
-        return self.share(source, k).batch
-
     def share(self, source: int, k: int) -> Share:
-        """What this process has of the source's k-th batch."""
+        """This process's part of the source's k-th batch."""
         epoch, position = divmod(k, self.batches[source])
         if self._permutations.get(source, (-1,))[0] != epoch:
             rng = np.random.default_rng([self._seed, ORDER, source, epoch])

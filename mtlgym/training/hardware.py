@@ -1,4 +1,4 @@
-"""What a training runs on, and in which layout and precision."""
+"""The hardware options of a training: device, memory layout, precision, compilation."""
 
 import os
 from contextlib import AbstractContextManager, nullcontext
@@ -17,12 +17,12 @@ PRECISIONS = ("bfloat16", "float32")
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where and how a model is computed; its parameters are float32 throughout.
+    """Where and how a model is computed; its parameters are always float32.
 
     Attributes:
         device: where model and batches live.
-        channels_last: keep images with their channels side by side, which convolutions on a GPU,
-            and on many CPUs, are fastest with.
+        channels_last: store images in the channels-last memory format, with which convolutions are
+            fastest on a GPU and on many CPUs.
         precision: of the forward pass in training: `float32`, or `bfloat16` for autocast.
         fused: one kernel for the optimizer's whole update; whether gradients were finite is then
             read with the next batch's losses, so that a step waits for the device only once.
@@ -39,41 +39,41 @@ class Hardware:
     distributed: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be had here."""
+        """Check the values, and that the device is available."""
         for name in ("channels_last", "fused", "compile", "distributed"):
             checks.flag(name, getattr(self, name))
         if self.distributed and str(self.device) == "cuda":
             object.__setattr__(self, "device", f"cuda:{os.environ.get('LOCAL_RANK', 0)}")
         try:
-            found = torch.device(self.device)  # refuses None, which `empty` takes for a default
-            torch.empty(0, device=found).tolist()  # which a tensor without data refuses
+            found = torch.device(self.device)  # raises for None, which `empty` takes for a default
+            torch.empty(0, device=found).tolist()  # raises for a meta tensor
         except (RuntimeError, TypeError, ValueError, AssertionError) as error:
             text = f"`device` must name a device that torch has here, not {self.device!r}"
             raise ValueError(text) from error
         lookup(dict.fromkeys(PRECISIONS), self.precision, "`precision`")
 
     def place(self, model: nn.Module) -> nn.Module:
-        """The model on the device, in the layout."""
+        """Move the model to the device, in the memory layout."""
         if self.channels_last:
             return model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model.to(self.device)
 
-    def called(self, model: nn.Module, *, repeated: bool) -> nn.Module:
-        """What is called in training in the model's place: itself, or its compiled form.
+    def compiled(self, model: nn.Module, *, repeated: bool) -> nn.Module:
+        """The module to call in training: the model itself, or its compiled form with `compile`.
 
-        With `repeated`, one can go back through its graph more than once. The backward code must
-        then not write into what it reads: torch's cache of compiled code does not tell code for
-        one pass from code for several, and gradients would be wrong without an error.
+        With `repeated`, several backward passes through one graph are possible. The backward code
+        must then not write into the buffers that it reads: torch's cache of compiled code does not
+        distinguish code for one pass from code for several, and gradients would silently be wrong.
         """
         options: dict[str, Any] | None = {"inplace_buffers": False} if repeated else None
         return cast(nn.Module, torch.compile(model, options=options)) if self.compile else model
 
     def forward(self) -> AbstractContextManager[None]:
-        """What a forward pass in training runs under, inside `repeatable`."""
+        """The context of a forward pass in training, to be entered inside `repeatable`."""
         kind = torch.device(self.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def repeatable(self) -> AbstractContextManager[None]:
-        """Lets one go back through a compiled graph more than once."""
+        """A context in which several backward passes through a compiled graph are possible."""
         patch = torch._functorch.config.patch(donated_buffer=False)
         return patch if self.compile else nullcontext()

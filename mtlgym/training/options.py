@@ -1,4 +1,4 @@
-"""How a model is trained: optimizer, learning-rate schedule, budget."""
+"""The options of a training: gradient method, optimizer, learning-rate schedule, budget."""
 
 from dataclasses import dataclass, field
 
@@ -18,18 +18,19 @@ from mtlgym.training.schedule import OPTIMIZERS, SCHEDULERS, Parameters
 
 @dataclass(frozen=True)
 class Balance:
-    """A gradient method and how it is put to work; without one, gradients are added up.
+    """A gradient method and how it is applied; without one, gradients are added up.
 
     Attributes:
         aggregator: a gradient method with its settings, such as `nash` or `cagrad:c=0.4`, which
             balances the gradients of the weighted terms; None adds them up.
-        jacobian: how the tasks' gradients are made: `loop`, `batched`, `heads_loop`,
-            `heads_batched`, `layers` or `threads`, exact all, which differ in speed and rounding;
-            `features`, which is fast and approximate; `auto` times the exact ones in the first
-            step, so that runs of one seed may differ by rounding.
-        head_weighting: what the heads are trained on: `weighted` by the gradient method, `unit`,
-            or None for the default of the method's paper.
-        max_norm: the shared parameters' gradient is scaled down to this norm; None leaves it.
+        jacobian: how the tasks' gradients are computed: `loop`, `batched`, `heads_loop`,
+            `heads_batched`, `layers` or `threads`, which are all exact and differ in speed and
+            rounding; `features`, which is fast and approximate; `auto` times the exact ones in the
+            first step, so that runs with one seed may differ by rounding.
+        head_weighting: the weights of the heads' losses: `weighted` for those of the gradient
+            method, `unit` for 1, or None for the default of the method's paper.
+        max_norm: largest norm of the shared parameters' gradient, which is scaled down to it; None
+            for no bound.
     """
 
     aggregator: str | None = None
@@ -38,7 +39,7 @@ class Balance:
     max_norm: float | int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse names and numbers that mean nothing."""
+        """Check the values."""
         if self.aggregator is not None:
             if not isinstance(self.aggregator, str):
                 raise ValueError(f"`aggregator` must be a text or None, not {self.aggregator!r}")
@@ -52,12 +53,12 @@ class Balance:
     def aggregation(
         self, model: nn.Module, group: Group = None
     ) -> tuple[Aggregation, TrunkHooks] | None:
-        """A fresh run of the method on a model with `trunk` and `heads`, and its tap.
+        """A fresh run of the method on a model with `trunk` and `heads`, and its hooks.
 
         The gradients are averaged over the group, if there is one.
 
         Raises:
-            ValueError: if the tasks share nothing.
+            ValueError: if the model has no shared parameters.
         """
         if self.aggregator is None:
             return None
@@ -83,7 +84,7 @@ class Balance:
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained, whatever chooses the weights.
+    """How a model is trained, whichever agent chooses the weights.
 
     Attributes:
         epochs: length of a training in epochs.
@@ -92,15 +93,15 @@ class Training:
         drop_last: leave out an epoch's last batch where it is smaller.
         optimizer: a key of `OPTIMIZERS`.
         lr: the learning rate, which the scheduler's factors multiply.
-        weight_decay: the optimizer's.
-        scheduler: a key of `SCHEDULERS`; moves on after every epoch or, for `linear` and
-            `halve_fifths`, every step.
-        validate_every: epochs between two validations; 0 for none at epochs' ends.
+        weight_decay: weight decay of the optimizer.
+        scheduler: a key of `SCHEDULERS`; changes the learning rate after every epoch or, for
+            `linear` and `halve_fifths`, after every step.
+        validate_every: epochs between two validations; 0 for no validation at the end of epochs.
         validate_steps: optimizer steps between two validations, in place of `validate_every`.
-        keep_best: whether the parameters that validated best are kept, as the ones to test; if
-            not, those at the end are tested.
-        balance: how the tasks' gradients become one.
-        hardware: what the training runs on.
+        keep_best: whether the parameters that validated best are kept and tested; if not, those at
+            the end are tested.
+        balance: how the tasks' gradients are combined.
+        hardware: where and how the model is computed.
     """
 
     epochs: int = 10
@@ -118,7 +119,7 @@ class Training:
     hardware: Hardware = field(default_factory=Hardware)
 
     def __post_init__(self) -> None:
-        """Refuse what no training can be made of."""
+        """Check the values."""
         longest = checks.WHOLE - 1
         checks.integer("epochs", self.epochs, least=1, most=longest)
         checks.integer("batch_size", self.batch_size, least=1, most=checks.SIZE)
@@ -139,6 +140,6 @@ class Training:
             check_reducible(balance.jacobian)
 
     def make_optimizer(self, parameters: Parameters) -> Optimizer:
-        """The optimizer of these parameters."""
+        """Build the optimizer of these parameters."""
         fused = self.hardware.fused or None  # None lets torch choose, as it does by default
         return OPTIMIZERS[self.optimizer](parameters, self.lr, self.weight_decay, fused)

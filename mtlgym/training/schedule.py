@@ -1,4 +1,4 @@
-"""How the learning rate changes in a training."""
+"""Optimizers and learning-rate schedules."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,14 +12,15 @@ Parameters = Iterable[torch.nn.Parameter]
 
 
 def adam(parameters: Parameters, lr: float, weight_decay: float, fused: bool | None) -> Optimizer:
-    """Adam; weight decay is an L2 penalty, whose gradient goes through the moments."""
+    """Adam; weight decay is an L2 penalty, whose gradient enters the moments."""
     return Adam(parameters, lr=lr, weight_decay=weight_decay, fused=fused)
 
 
 def adamw(parameters: Parameters, lr: float, weight_decay: float, fused: bool | None) -> Optimizer:
     """Adam with decoupled weight decay of matrices, not of biases or normalisations' scales.
 
-    Source: Loshchilov and Hutter (ICLR 2019); what is decayed: Devlin et al. (NAACL 2019), code.
+    Source: Loshchilov and Hutter (ICLR 2019); choice of decayed parameters: the code of Devlin et
+    al. (NAACL 2019).
     """
     every = list(parameters)
     groups = [
@@ -41,53 +42,53 @@ OPTIMIZERS: dict[str, Callable[[Parameters, float, float, bool | None], Optimize
 }
 
 
-WARM_UP = 0.1  # of the budget
+WARM_UP = 0.1  # share of the budget
 
 
 def constant(optimizer: Optimizer, budget: int) -> LRScheduler:
     """The same learning rate throughout."""
-    return LambdaLR(optimizer, _whole)
+    return LambdaLR(optimizer, _one)
 
 
 def halve(optimizer: Optimizer, budget: int) -> LRScheduler:
-    """Half the learning rate after every 100 epochs, as published for NYUv2."""
+    """Halve the learning rate after every 100 epochs, as published for NYUv2."""
     return StepLR(optimizer, step_size=100, gamma=0.5)
 
 
 def halve_fifths(optimizer: Optimizer, budget: int) -> LRScheduler:
-    """Half the learning rate after every fifth of the budget: 3000 steps of VMTL's 15,000."""
+    """Halve the learning rate after every fifth of the budget: 3000 of the 15,000 steps of VMTL."""
     return StepLR(optimizer, step_size=max(1, budget // 5), gamma=0.5)
 
 
 def linear(optimizer: Optimizer, budget: int) -> LRScheduler:
-    """Up to the learning rate over the budget's first tenth, then down to 0 at its end.
+    """Linear warm-up over the first tenth of the budget, then linear decay to 0 at its end.
 
     Source: Devlin et al. (NAACL 2019), appendix A; the share of the warm-up is that of their code
     for fine-tuning.
-    Differs from it in that the fall begins after the warm-up, at the whole learning rate.
+    Differs from it in that the decay begins after the warm-up, at the whole learning rate.
     """
-    return LambdaLR(optimizer, partial(_risen_and_fallen, budget))
+    return LambdaLR(optimizer, partial(_warm_up_and_decay, budget))
 
 
 def plateau(optimizer: Optimizer, budget: int) -> LRScheduler:
-    """0.7 of the learning rate (at least 1e-5) after 5 epochs without a better validation score.
+    """Multiply the learning rate by 0.7 after 5 epochs without a better validation score.
 
-    As published for QM9.
+    It stays at least 1e-5, as published for QM9.
     """
     return ReduceLROnPlateau(optimizer, factor=0.7, patience=5, min_lr=1e-5)
 
 
 def tenth(optimizer: Optimizer, budget: int) -> LRScheduler:
-    """A tenth of the learning rate after every 20 epochs, as for routing, as far as is known."""
+    """Divide the learning rate by 10 after every 20 epochs, as reported for routing."""
     return StepLR(optimizer, step_size=20, gamma=0.1)
 
 
 # No closures, as a scheduler could not be pickled with them.
-def _whole(epoch: int) -> float:
+def _one(epoch: int) -> float:
     return 1.0
 
 
-def _risen_and_fallen(budget: int, step: int) -> float:
+def _warm_up_and_decay(budget: int, step: int) -> float:
     rising = max(1, round(WARM_UP * budget))
     falling = (budget - step) / max(1, budget - rising)
     return max(0.0, min((step + 1) / rising, falling))
@@ -95,11 +96,11 @@ def _risen_and_fallen(budget: int, step: int) -> float:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A way to change the learning rate.
+    """A learning-rate schedule.
 
     Attributes:
         make: `(optimizer, budget in optimizer steps) -> scheduler`.
-        per_step: whether it moves on after every optimizer step, not after every epoch.
+        per_step: whether its scheduler steps after every optimizer step, not after every epoch.
     """
 
     make: Callable[[Optimizer, int], LRScheduler]

@@ -1,4 +1,4 @@
-"""Validation during a training, and the best model so far."""
+"""Validation during a training, and the parameters that validated best."""
 
 import copy
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def measure(problem: Problem, model: nn.Module, split: str) -> dict[str, float]:
     """The metrics of the model on a split; every module's mode is the same afterwards.
 
     Raises:
-        ValueError: for a split that the problem lacks.
+        ValueError: for a split that the problem does not have.
     """
     data = lookup(problem.splits, split, "split")
     modes = [(module, module.training) for module in model.modules()]
@@ -36,7 +36,7 @@ class Validation:
     Attributes:
         score: the last score, lower is better: Delta_m in percent where the problem has a
             baseline, else the mean over tasks of a task's mean metric, negated where higher is
-            better; of those tasks that have samples, infinity if none has.
+            better. Tasks without samples are left out; infinity if no task has any.
         best_score: the lowest score so far, infinity before the first.
         values: the last validation's `task/metric` values.
     """
@@ -44,9 +44,9 @@ class Validation:
     def __init__(
         self, problem: Problem, *, keep_best: bool = True, group: TrainingGroup | None = None
     ) -> None:
-        """Nothing is validated yet; `keep_best` says whether the best parameters are kept.
+        """Start without a score; `keep_best` is whether the best parameters are kept.
 
-        In a group the leader validates, and the others take its word.
+        With a process group the leader validates and sends the metrics to the others.
         """
         self._group = group
         self._problem = problem
@@ -57,8 +57,8 @@ class Validation:
         self.values: dict[str, float] = {}
 
     def run(self, model: nn.Module) -> None:
-        """Validate; keep a copy of the model's state if it is the best one."""
-        self.values = self._measured(model)
+        """Validate the model; keep a copy of its state if its score is the best."""
+        self.values = self._measure(model)
         self.score = self._score(self.values)
         if self.score < self.best_score:
             self.best_score = self.score
@@ -66,14 +66,14 @@ class Validation:
                 self._best = copy.deepcopy(model.state_dict())
 
     def best_model(self, model: nn.Module) -> nn.Module:
-        """A copy of the model with the parameters that validated best; itself if none are kept."""
+        """A copy of the model with the best parameters; the model itself if none are kept."""
         if self._best is None:
             return model
         best = copy.deepcopy(model)
         best.load_state_dict(self._best)
         return best
 
-    def _measured(self, model: nn.Module) -> dict[str, float]:
+    def _measure(self, model: nn.Module) -> dict[str, float]:
         if self._group is None:
             return measure(self._problem, model, "val")
         return self._group.run_on_leader(lambda: measure(self._problem, model, "val"))
@@ -91,11 +91,11 @@ class Validation:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs, not copied: the learner copies its whole state once."""
+        """The scores and the best parameters, not copied, as the learner copies its whole state."""
         names = ("score", "best_score", "values", "_best")
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from that state."""
+        """Load a state returned by `state_dict`."""
         for name, value in state.items():
             setattr(self, name, copy.deepcopy(value))

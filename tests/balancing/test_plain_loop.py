@@ -17,7 +17,7 @@ def plain_loop(problem, seed, weights, epochs=3, batch_size=10, log=True):
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     trace = []
     for k in range(epochs * 4):
-        values = losses(model, feed.batch(0, k))
+        values = losses(model, feed.share(0, k).batch)
         trace.append(values.detach())
         optimizer.zero_grad()
         (torch.tensor(weights) * (values.log() if log else values)).sum().backward()

@@ -108,7 +108,7 @@ def sac(env):
 
 
 def interrupted(env):
-    """An error in the second process, what is told of it, and a run afterwards."""
+    """An error in the second process, how it is reported, and a run afterwards."""
     env.reset(seed=0)
     found: dict[str, Any] = {}
     try:

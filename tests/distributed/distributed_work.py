@@ -1,4 +1,4 @@
-"""Two processes that play cells: the first has the agent, the second follows."""
+"""Runs cells in two processes: the first is the leader, the second follows."""
 
 import os
 import tempfile
@@ -17,7 +17,7 @@ from torch import distributed, multiprocessing
 from mtlgym.distributed import process_group
 
 SIZE = 2
-LONGEST = timedelta(seconds=60)  # that a process waits for the other
+LONGEST = timedelta(seconds=60)  # how long a process waits for the other
 MODULES = (
     "tests.distributed.distributed_cells",
     "tests.distributed.distributed_routing_cells",
@@ -26,19 +26,19 @@ MODULES = (
 
 @dataclass(frozen=True)
 class Cell:
-    """`make(parallel)` gives an environment, `play(env)` what came of it."""
+    """`make(parallel)` makes an environment, `play(env)` runs it and returns results."""
 
     make: Callable[[bool], Any]
     play: Callable[[Any], dict[str, Any]]
 
     def alone(self) -> dict[str, Any]:
-        """What comes of it in one process."""
+        """The results in a single process."""
         return self.play(self.make(False))
 
 
 @cache
 def processes() -> list[dict[tuple[str, str], dict[str, Any]]] | Exception:
-    """What came of every cell of the modules in each process, by module and name."""
+    """The results of every cell of the modules in each process, by module and name."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             multiprocessing.spawn(_work, (folder,), nprocs=SIZE)
@@ -48,7 +48,7 @@ def processes() -> list[dict[tuple[str, str], dict[str, Any]]] | Exception:
 
 
 def results(module: str, name: str) -> list[dict[str, Any]]:
-    """What came of a cell in each process; an error in one of them is raised here."""
+    """The results of a cell in each process; an error in one of them is raised here."""
     played = processes()
     if isinstance(played, Exception):
         raise played
@@ -59,7 +59,7 @@ def results(module: str, name: str) -> list[dict[str, Any]]:
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    """Whether two states of a model are the same, bit for bit."""
+    """Whether two states of a model are bit-identical."""
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -85,7 +85,7 @@ def _work(rank: int, folder: str) -> None:
 
 
 def _played(rank: int, cell: Cell) -> dict[str, Any]:
-    """What came of a cell in this process, with its model's state and failure at the end."""
+    """The results of a cell in this process, with its model's state and failure at the end."""
     env = cell.make(True)
     found: dict[str, Any] = {}
     try:

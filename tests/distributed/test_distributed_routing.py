@@ -1,4 +1,4 @@
-"""A minibatch that is routed in two processes is the one that it is in one."""
+"""Routing environments in two processes behave as in one."""
 
 import re
 
@@ -73,7 +73,7 @@ def test_what_cannot_be_shared_is_refused():
     assert same(first["model"], second["model"])
 
 
-def test_alone_there_is_nobody_to_follow():
+def test_a_single_process_cannot_follow():
     env = RoutingVectorEnv(problem(), 6, **SMALL)
     with pytest.raises(RuntimeError, match="rank above 0"):
         env.follow()

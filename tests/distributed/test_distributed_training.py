@@ -1,4 +1,4 @@
-"""An environment in two processes is the one that it is in one."""
+"""Training environments in two processes behave as in one."""
 
 import os
 import runpy
@@ -86,7 +86,7 @@ def test_the_processes_shares_make_up_the_batch(size, scales):
     whole = feed(split)
     parts = [feed(split, rank) for rank in range(2)]
     for k in range(5):
-        x, _ = whole.batch(0, k)
+        x, _ = whole.share(0, k).batch
         shares = [part.share(0, k) for part in parts]
         for rank, share in enumerate(shares):
             assert torch.equal(share.batch[0], x[rank::2] if len(x) > rank else x[:1])
@@ -96,9 +96,9 @@ def test_the_processes_shares_make_up_the_batch(size, scales):
 
 def test_only_the_first_process_draws_what_one_would():
     split = toy().splits["train"]
-    noises = [feed(split, rank, 40).batch(0, 0)[0] for rank in (0, 1)]
+    noises = [feed(split, rank, 40).share(0, 0).batch[0] for rank in (0, 1)]
     order = feed(exact(size=40).splits["train"], batch_size=40)
-    clean = order.batch(0, 0)[0].float()
+    clean = order.share(0, 0).batch[0].float()
     first, second = (noise - clean[rank::2] for rank, noise in enumerate(noises))
     alone = torch.randn(20, 4, generator=torch.Generator().manual_seed(derive(3, SAMPLES, 0, 0)))
     torch.testing.assert_close(first, 0.01 * alone, rtol=1e-3, atol=1e-5)
@@ -164,7 +164,7 @@ def test_a_real_torchrun_runs_the_example(tmp_path, capsys):
     assert done.stdout == capsys.readouterr().out  # as by plain python
 
 
-def test_alone_there_is_nobody_to_follow():
+def test_a_single_process_cannot_follow():
     env = TrainingEnv(toy())
     with pytest.raises(RuntimeError, match="rank above 0"):
         env.follow()

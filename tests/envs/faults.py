@@ -1,4 +1,4 @@
-"""Problems that break when they are told to: in a loss, a gradient, the data or the weights."""
+"""Problems that fail on demand: in a loss, a gradient, the data or the weights."""
 
 import dataclasses
 
@@ -8,11 +8,11 @@ from tests.envs.routing import toy_images
 from tests.envs.training import toy
 
 BAD = [float("nan"), float("inf"), -float("inf")]
-TASK = 1  # the one that breaks
+TASK = 1  # the task that fails
 
 
-class Spoilt(torch.autograd.Function):
-    """Gives what it is given, and as the gradient one bad number."""
+class ReplacedGradient(torch.autograd.Function):
+    """The identity, with a bad number as its gradient."""
 
     @staticmethod
     def forward(ctx, value, bad):
@@ -25,7 +25,7 @@ class Spoilt(torch.autograd.Function):
 
 
 class Fault:
-    """Breaks losses from when it is switched on, or in every so many calls."""
+    """Breaks losses once it is switched on, or in every `every`-th call."""
 
     def __init__(self, kind="loss", bad=float("nan"), every=0):
         self.kind, self.bad, self.every, self.calls, self.on = kind, bad, every, 0, False
@@ -35,12 +35,12 @@ class Fault:
         return self.on or (self.every and self.calls % self.every == 0)
 
     def broken(self, losses, hit):
-        """The losses, broken in those places; the others are as they were."""
+        """The losses, replaced by bad values where `hit`."""
         if not self.strikes() or self.kind not in ("loss", "gradient"):
             return losses
         if self.kind == "loss":
             return torch.where(hit, losses + self.bad, losses)
-        return torch.where(hit, Spoilt.apply(losses, self.bad), losses)
+        return torch.where(hit, ReplacedGradient.apply(losses, self.bad), losses)
 
 
 def training_problem(fault, sources=1):
@@ -75,7 +75,7 @@ def image_problem(fault):
 
 
 def strike(fault, problem, model):
-    """Switch the fault on; what is not in losses is put into the data or the weights."""
+    """Switch the fault on; faults of data and weights are written into them here."""
     fault.on = True
     if fault.kind == "data" and hasattr(problem.splits["train"], "x"):
         for x in problem.splits["train"].x:

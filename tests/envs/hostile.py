@@ -1,6 +1,6 @@
-"""What hostile input is drawn from, how often, and what must be the same after it.
+"""Strategies and helpers of the tests with invalid input.
 
-`MTLGYM_FUZZ=20` draws twenty times as much of everything, and something else each time.
+`MTLGYM_FUZZ=20` draws twenty times as many examples, and other ones each time.
 """
 
 import os
@@ -16,7 +16,7 @@ from mtlgym.io import checkpoint
 from tests.envs.test_ids import DOMAINS, LIGHT, ROUTING, SOURCED, TEXTS
 
 FACTOR = int(os.environ.get("MTLGYM_FUZZ", "1"))
-# As in `test_ids`, and smaller still where nothing is learnt.
+# As in `test_ids`, and smaller still, as nothing is learnt here.
 TINY: dict[str, dict[str, Any]] = {
     "MTL-QM9-v0": {"dim": 4, "edge_hidden": 4, "batch_size": 4},
     "MTL-QM9-Mini-v0": {"dim": 4, "edge_hidden": 4, "batch_size": 4},
@@ -40,7 +40,7 @@ def few(examples):
 
 
 def smallest(id, **options):
-    """What `gym.make` takes for the environment to be as small as it can be."""
+    """Options of `gym.make` for the smallest environment of the id."""
     data: dict[str, Any] = {"data": "embedded"} if id in SOURCED else {}
     return {**data, **LIGHT.get(id, {}), **TINY.get(id, {}), **options}
 
@@ -57,7 +57,7 @@ def small_vector(id, rows=3):
 
 
 def fingerprint(env, folder):
-    """The bytes that the environment's checkpoint would have; None before the first reset."""
+    """The bytes of the environment's checkpoint; None before the first reset."""
     try:
         state = env.state_dict()
     except gym.error.ResetNeeded:
@@ -67,13 +67,13 @@ def fingerprint(env, folder):
 
 
 def sound(observation, space):
-    """Whether an observation is one, and finite."""
+    """Whether an observation is in its space, and finite."""
     parts = observation.values() if isinstance(observation, dict) else [observation]
     return observation in space and all(np.isfinite(part).all() for part in parts)
 
 
 class Evil:
-    """Has no meaning as a number, and says so in its own words."""
+    """An object that is no number, with a `repr` of its own."""
 
     def __repr__(self):
         return "Evil()"
@@ -104,7 +104,7 @@ DTYPES = ("f2", "f4", "f8", "longdouble", "i1", "i8", "u8", "c8", "?", "O", "U3"
 
 @st.composite
 def arrays(draw, count):
-    """Arrays of all kinds, and now and then of the shape that is wanted."""
+    """Arrays of all kinds, some of them of the right shape."""
     shape = draw(st.sampled_from([(count,), (), (0,), (1,), (count, 1), (1, count), (count + 1,)]))
     value = draw(st.sampled_from([0, 1, 2, -1, 0.5, 1e30, np.nan, np.inf, -np.inf, 2**40]))
     with np.errstate(all="ignore"):
@@ -116,7 +116,7 @@ def arrays(draw, count):
 
 @st.composite
 def tensors(draw, count):
-    """The same as tensors of torch, some without values that NumPy could have."""
+    """The same as torch tensors, some of which NumPy cannot convert."""
     kind = draw(st.sampled_from(["plain", "meta", "sparse", "half"]))
     tensor = torch.full((draw(st.sampled_from([count, 1])),), draw(st.sampled_from([0.0, 9.0])))
     if kind == "meta":
@@ -127,5 +127,5 @@ def tensors(draw, count):
 
 
 def actions(count):
-    """Anything that somebody may hand to `step`, for a space of `count` numbers or choices."""
+    """Arbitrary arguments of `step`, for a space of `count` numbers or choices."""
     return st.one_of(NESTED, arrays(count), tensors(count), st.lists(NUMBERS, max_size=count + 1))

@@ -1,4 +1,4 @@
-"""Copies of environments in which a model is trained: they go on as the first, or are refused."""
+"""Copies of environments with a model in training continue like the original, or are refused."""
 
 import copy
 import pickle
@@ -41,7 +41,7 @@ def begun(options, steps):
     return env
 
 
-def gone_on(env, path, steps=5):
+def continue_run(env, path, steps=5):
     """What happens next, in all digits, and the bytes of all that is kept then."""
     found = []
     for _ in range(steps):
@@ -63,9 +63,9 @@ def test_copies_of_a_training_go_on_as_the_first_would(tmp_path, options, steps)
     if steps is None:
         for each in (spared, env, *others):
             each.reset(seed=3)
-    expected = gone_on(spared, tmp_path / "spared")
+    expected = continue_run(spared, tmp_path / "spared")
     for each in (*others, env):  # no copy takes anything from the first
-        assert gone_on(each, tmp_path / "copy") == expected
+        assert continue_run(each, tmp_path / "copy") == expected
 
 
 @pytest.mark.parametrize("options", FORMS[:4:3])
@@ -75,12 +75,12 @@ def test_copies_of_a_training_that_is_over_have_its_model_and_begin_anew(tmp_pat
     figures, best = env.evaluate(), env.evaluate(best=True)
     with pytest.raises(ResetNeeded):
         env.step(env.action_space.sample())
-    expected = gone_on(env, tmp_path / "first")
+    expected = continue_run(env, tmp_path / "first")
     for other in others:
         assert (other.evaluate(), other.evaluate(best=True)) == (figures, best)
         with pytest.raises(ResetNeeded):
             other.step(other.action_space.sample())
-        assert gone_on(other, tmp_path / "copy") == expected
+        assert continue_run(other, tmp_path / "copy") == expected
 
 
 def in_group(*arguments):
@@ -89,7 +89,7 @@ def in_group(*arguments):
 
 
 @pytest.mark.parametrize("how", COPIES)
-def test_a_copy_of_what_processes_make_together_is_refused(monkeypatch, how):
+def test_an_environment_that_processes_share_cannot_be_copied(monkeypatch, how):
     monkeypatch.setattr("mtlgym.envs.training.episode.join_group", in_group)
     monkeypatch.setattr("mtlgym.envs.routing.vector.join_group", in_group)
     routed = RoutingVectorEnv(problem(), 4, distributed=True, **SMALL)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.envs.environment_set import plain
 from tests.envs.hostile import actions, few, fingerprint, small, small_vector, sound
 from tests.envs.test_ids import IDS, ROUTING
-from tests.envs.troupe import plain
 
 DOCUMENTED = (ValueError, TypeError, gym.error.ResetNeeded)
 FORMS: list[tuple[str, dict[str, Any]]] = [(id, {}) for id in IDS] + [
@@ -28,23 +28,23 @@ def unsynced(monkeypatch):
 
 
 class Twins:
-    """Two equal environments, only one of which is told nonsense."""
+    """Two equal environments, only one of which gets invalid input."""
 
     def __init__(self, make):
         self.make = make
         self.fresh()
 
     def fresh(self):
-        self.told, self.spared = self.make(), self.make()
-        for env in (self.told, self.spared):
+        self.fuzzed, self.spared = self.make(), self.make()
+        for env in (self.fuzzed, self.spared):
             env.reset(seed=0)
             env.action_space.seed(0)
 
     def agree(self):
-        """Whether both go on alike."""
+        """Whether both behave alike from here on."""
         action = self.spared.action_space.sample()
         found = []
-        for env in (self.told, self.spared):
+        for env in (self.fuzzed, self.spared):
             try:
                 found.append(repr(plain(env.step(action))))
             except gym.error.ResetNeeded:
@@ -54,7 +54,7 @@ class Twins:
     def nonsense(self, action):
         """Tell it to one; where that is a step, the other makes it too. Gives what it gave."""
         try:
-            given = self.told.step(action)
+            given = self.fuzzed.step(action)
         except DOCUMENTED as error:
             assert str(error)
             return None
@@ -64,12 +64,12 @@ class Twins:
 
 def check(twins, action, folder):
     try:
-        before = fingerprint(twins.told, folder) if hasattr(twins.told, "state_dict") else None
+        before = fingerprint(twins.fuzzed, folder) if hasattr(twins.fuzzed, "state_dict") else None
         given = twins.nonsense(action)
         if given is None and before is not None:
-            assert fingerprint(twins.told, folder) == before
+            assert fingerprint(twins.fuzzed, folder) == before
         elif given is not None:
-            assert sound(given[0], twins.told.observation_space)
+            assert sound(given[0], twins.fuzzed.observation_space)
             assert np.isfinite(given[1]).all()
         assert twins.agree()
     except BaseException:
@@ -86,7 +86,7 @@ def test_an_action_of_any_kind_is_a_step_or_an_error_that_changes_nothing(id, op
     twins = Twins(lambda: small(id, **options))
 
     @few(6)
-    @given(actions(size(twins.told.action_space)))
+    @given(actions(size(twins.fuzzed.action_space)))
     def run(action):
         check(twins, action, tmp_path)
 
@@ -118,15 +118,15 @@ RESET_OPTIONS = st.one_of(
 
 def check_reset(twins, seed, options, folder):
     try:
-        saves = hasattr(twins.told, "state_dict")
-        before = fingerprint(twins.told, folder) if saves else None
+        saves = hasattr(twins.fuzzed, "state_dict")
+        before = fingerprint(twins.fuzzed, folder) if saves else None
         try:
-            observation, _ = twins.told.reset(seed=seed, options=options)
+            observation, _ = twins.fuzzed.reset(seed=seed, options=options)
         except (*DOCUMENTED, gym.error.Error) as error:
             assert str(error)
-            assert not saves or fingerprint(twins.told, folder) == before
+            assert not saves or fingerprint(twins.fuzzed, folder) == before
         else:
-            assert sound(observation, twins.told.observation_space)
+            assert sound(observation, twins.fuzzed.observation_space)
             again, _ = twins.spared.reset(seed=seed, options=options)
             assert repr(plain(again)) == repr(plain(observation))
         assert twins.agree()

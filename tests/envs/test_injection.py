@@ -85,7 +85,7 @@ def test_a_bad_number_ends_the_episode_soundly_and_names_the_task(form, kind, ba
             break
     assert terminated
     assert not truncated
-    assert reward == env.settings.failure_reward
+    assert reward == env.options.failure_reward
     assert (TASKS[TASK] if kind != "data" else "loss of") in info["failure"]
     after = parameters(env.episode.learner.model)
     spoilt = [name for name, value in after.items() if not value.isfinite().all()]

@@ -11,9 +11,9 @@ import torch
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
+from tests.envs.environment_set import makers, plain
 from tests.envs.hostile import small, small_vector, smallest
 from tests.envs.test_ids import IDS, ROUTING
-from tests.envs.troupe import makers, plain
 
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("MTL-Bandit-v0", {}),
@@ -47,14 +47,14 @@ def played(env, steps=4):
 def test_in_processes_of_stable_baselines3_every_kind_does_as_here():
     given = makers(KINDS)
     there = played(SubprocVecEnv(given, start_method="spawn"))
-    assert "said" in there
+    assert "text" in there
     assert there == played(DummyVecEnv(given))
 
 
 def test_in_processes_of_gymnasium_every_kind_does_as_here():
     given = makers(KINDS)
     there = played(AsyncVectorEnv(given, context="spawn"))
-    assert "said" in there
+    assert "text" in there
     assert there == played(SyncVectorEnv(given))
 
 

@@ -80,7 +80,7 @@ class TrainingAdapter:
         """Adapt the environment; the agent is not used."""
         self._env, self.seed = env, cell.seed
         self.tasks = env.problem.tasks
-        self.selects = env.settings.interface == "tasks"
+        self.selects = env.options.interface == "tasks"
         self.trainer = env.configuration.training
         self.source = {"kind": env.problem.source.kind, "sha256": env.problem.source.sha256}
 
@@ -130,7 +130,7 @@ class TrainingAdapter:
             **problem.findings(learner.validation.best_model(learner.model)),
         }
         if self.selects:
-            sizes = task_sizes(problem, self._env.settings)
+            sizes = task_sizes(problem, self._env.options)
             figures["task_sizes"] = sizes["task_sizes"].tolist()
         # A mean over metrics is defined where they share a unit and a direction.
         counted = judged(metrics)

@@ -1,4 +1,4 @@
-"""What a multi-task bandit is made of: its options, and the parameters that are drawn by them."""
+"""The options of a multi-task bandit, and the parameters that are drawn from them."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from mtlgym import checks
 from mtlgym.lookup import lookup, unknown
 
 REWARDS = ("prediction_gain", "improvement")
-MOST_STEPS = 2**53  # floats count exactly up to here
+MOST_STEPS = 2**53  # floats are exact integers up to here
 MOST_ALPHA = 1e6  # shares within thousandths of each other; near 1e308 the draw overflows
 LEAST_SHARE = float(np.finfo(np.float64).tiny)  # so that no learning increment is infinite
 
@@ -24,16 +24,16 @@ class BanditOptions:
     """The options of a multi-task bandit.
 
     Attributes:
-        arms: number of arms, which stand for tasks.
+        arms: number of arms, each of which stands for a task.
         steps: budget T of an episode, in pulls; the paper does not state it.
-        alpha: of the Dirichlet distribution of the oracle, in (0, 1e6].
+        alpha: concentration of the Dirichlet distribution of the oracle, in (0, 1e6].
         oracle: the oracle itself, in place of a drawn one: `arms` positive shares that sum to 1; a
-            vector environment takes (num_envs, arms) too, a row an environment.
+            vector environment also takes (num_envs, arms), a row an environment.
         max_p: range that the largest scores MaxP are drawn from, within (0, 1].
         forget: range that u is drawn from, at least 0: what an arm forgets in a step, as a share
             of what it learns in a pull.
-        reward: `prediction_gain`, the pulled arm's score after less before the step, or
-            `improvement`, 1 less the score after it if that is higher than before, else 0.
+        reward: `prediction_gain`, the pulled arm's score after the step minus that before it, or
+            `improvement`, 1 minus the score after the step if that is higher than before, else 0.
     """
 
     arms: int = 8
@@ -45,7 +45,7 @@ class BanditOptions:
     reward: str = "prediction_gain"
 
     def __post_init__(self) -> None:
-        """Refuse what makes no bandit; bring the oracle to a sum of 1."""
+        """Check the values, and normalise the oracle to a sum of 1."""
         checks.integer("arms", self.arms, least=1, most=checks.SIZE)
         checks.integer("steps", self.steps, least=1, most=MOST_STEPS)
         checks.real("alpha", self.alpha, 0.0, open_end=True, most=MOST_ALPHA)
@@ -66,7 +66,7 @@ class BanditOptions:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The options in plain values; environments of equal ones continue each other's runs."""
+        """The options as plain values; states can be loaded where these are equal."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         oracle = None if self.oracle is None else self.oracle.tolist()
         ranges = {name: [float(end) for end in plain[name]] for name in ("max_p", "forget")}
@@ -74,38 +74,39 @@ class BanditOptions:
 
     @property
     def observation_space(self) -> spaces.Space[Any]:
-        """Scores when last pulled, shares of the budget since then, and progress."""
+        """The space of scores at the last pulls, shares of the budget since then, and progress."""
         return spaces.Box(0.0, 1.0, (2 * self.arms + 1,), np.float32)
 
 
 def configure(options: Mapping[str, Any], rows: int | None = None) -> BanditOptions:
-    """The options of one bandit, or with `rows` of that many.
+    """Check the options of one bandit, or of `rows` bandits.
 
     Raises:
-        ValueError: for an unknown option or a value that is not allowed; says what is.
+        ValueError: for an unknown option or a value that is not allowed; names what is allowed.
     """
     known = [field.name for field in dataclasses.fields(BanditOptions)]
     for option in options:
         if option not in known:
             raise ValueError(unknown(option, known, "option"))
-    made = BanditOptions(**options)
-    if made.oracle is not None and made.oracle.ndim == 2 and len(made.oracle) != rows:
+    checked = BanditOptions(**options)
+    oracle = checked.oracle
+    if oracle is not None and oracle.ndim == 2 and len(oracle) != rows:
         wanted = "one row" if rows is None else f"one row, or one for each of {rows} environments"
-        raise ValueError(f"`oracle` must be {wanted}, not {len(made.oracle)} rows")
-    return made
+        raise ValueError(f"`oracle` must be {wanted}, not {len(oracle)} rows")
+    return checked
 
 
 @dataclass(frozen=True, eq=False)
 class Bandit:
-    """The parameters of a bandit, or in a vector environment a row an environment.
+    """The parameters of a bandit, or of the bandits of a vector environment, a row each.
 
     The arrays, (arms,) or (num_envs, arms), are read-only.
 
     Attributes:
-        oracle: shares of the budget that raise every score to its MaxP, were nothing forgotten.
+        oracle: shares of the budget that would raise every score to its MaxP without forgetting.
         max_p: MaxP, the largest scores.
         learning_increment: LI = MaxP / (T oracle), what a pull adds to an arm's score.
-        forget_increment: FI = u LI, what every step takes from every score.
+        forget_increment: FI = u LI, what a step subtracts from every score.
     """
 
     oracle: NDArray[np.float64]
@@ -114,7 +115,7 @@ class Bandit:
     forget_increment: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        """Close the arrays to writing; they are ours."""
+        """Make the arrays read-only."""
         for array in vars(self).values():
             array.flags.writeable = False
 
@@ -124,12 +125,12 @@ class Bandit:
 
 
 def draw(options: BanditOptions, rng: np.random.Generator) -> NDArray[np.float64]:
-    """One bandit's MaxP, u and oracle, (3, arms), to be made a `Bandit` of by `build`.
+    """Draw one bandit's MaxP, u and oracle, (3, arms), the argument of `build`.
 
-    The oracle comes last, so that a given one leaves what a seed draws for the others as it is.
+    The oracle is drawn last, so that a given one does not change the others' values.
     """
     low, high = options.max_p
-    max_p = np.minimum(rng.uniform(low, high, options.arms), high)  # may be rounded above it
+    max_p = np.minimum(rng.uniform(low, high, options.arms), high)  # may have been rounded up
     least, most = options.forget
     forgotten = rng.uniform(least, most, options.arms)
     oracle = _normalised(rng.dirichlet(np.full(options.arms, options.alpha)))
@@ -137,12 +138,12 @@ def draw(options: BanditOptions, rng: np.random.Generator) -> NDArray[np.float64
 
 
 def build(options: BanditOptions, drawn: NDArray[np.float64]) -> Bandit:
-    """The bandit, or the rows of bandits, of what was drawn: (3, arms) or (num_envs, 3, arms)."""
+    """Build the bandit, or rows of bandits, of drawn values (3, arms) or (num_envs, 3, arms)."""
     max_p, forgotten, oracle = (drawn[..., part, :].copy() for part in range(3))
     if options.oracle is not None:
         oracle[:] = options.oracle
     learning = max_p / (options.steps * oracle)
-    with np.errstate(over="ignore"):  # an increment that is infinite forgets everything
+    with np.errstate(over="ignore"):  # an infinite increment forgets everything
         forgetting = forgotten * learning
     return Bandit(oracle, max_p, learning, forgetting)
 
@@ -156,7 +157,7 @@ def _ends(name: str, value: Any) -> tuple[float, float]:
 
 
 def _distributions(value: Any, arms: int) -> NDArray[np.float64]:
-    """The rows of `oracle`, each brought to a sum of 1."""
+    """The rows of `oracle`, each normalised to a sum of 1."""
     try:
         given = np.asarray(value, np.float64)
     except (OverflowError, RuntimeError, TypeError, ValueError):
@@ -171,5 +172,5 @@ def _distributions(value: Any, arms: int) -> NDArray[np.float64]:
 
 
 def _normalised(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shares (arms,) with an exact sum as the divisor: the same alone and as a row of many."""
+    """The shares, (arms,), divided by their exact sum: the same alone and as a row of many."""
     return np.maximum(shares / math.fsum(shares), LEAST_SHARE)

@@ -27,12 +27,12 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
     Scores start at 0; the aim is a high mean score at the end. `reset(seed=...)` draws the oracle
     from a Dirichlet distribution, and MaxP and u uniformly; `reset()` keeps them, and all else is
     deterministic. After `reset` they are the attributes `oracle`, `max_p`, `learning_increment`
-    and `forget_increment`, read-only arrays, (arms,). The attribute `is_open` says whether an
-    episode is under way.
+    and `forget_increment`, read-only arrays, (arms,). The attribute `is_open` is True while an
+    episode is running.
 
     Source: Glover and Hokamp (2019), section 4.1.
     Differs from it in that T, which it does not state, is 10,000 by default, and in that MaxP and
-    u, of which it gives the ranges alone, are uniform.
+    u, for which it states only the ranges, are uniform.
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}  # noqa: RUF012
@@ -49,7 +49,7 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
             **options: fields of `BanditOptions`.
 
         Raises:
-            ValueError: for an unknown option or a value that is not allowed; says what is.
+            ValueError: for an unknown option or a value that is not allowed; names what is allowed.
         """
         modes = self.metadata["render_modes"]
         if not (render_mode is None or (isinstance(render_mode, str) and render_mode in modes)):
@@ -65,13 +65,13 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
 
     @property
     def is_open(self) -> bool:
-        """Whether an episode is under way."""
+        """Whether an episode is running."""
         return self._scores is not None and self._scores.step < self.budget
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start from scores of 0, with a seed on a new bandit; `options` has no effect."""
+        """Start from scores of 0; with a seed, draw a new bandit. `options` has no effect."""
         super().reset(seed=seed)
         bandit = self._bandit
         if seed is not None or bandit is None:
@@ -79,7 +79,7 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
         return self._begin(bandit, Scores(bandit, self.budget), BanditHistory())
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Pull an arm, then let all of them forget.
+        """Pull an arm, then let all arms forget.
 
         Raises:
             ValueError: for an action that is not allowed; nothing has changed then.
@@ -107,7 +107,7 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
         return format_table(self._history, self.tasks, self._bandit, self._scores)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the bandit and its episode to one file.
+        """Write the state of the bandit and its episode to one file.
 
         Raises:
             OSError: if the file cannot be written; an older one at that path is untouched.
@@ -117,10 +117,10 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
         checkpoint.save(path, self.state_dict())
 
     def load(self, path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Continue a saved episode; give the observation and info that it stood at.
+        """Load a saved episode; return the observation and info at the time of saving.
 
-        It goes on as if it had never been stopped, bit by bit. The wrapper of `gym.make` wants a
-        `reset` before it.
+        It then continues bit-identically. The wrapper of `gym.make` requires a call of `reset`
+        before the next step.
 
         Raises:
             ValueError: if the file is damaged, or of another version or of a bandit of other
@@ -131,7 +131,7 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
         return self.load_state_dict(checkpoint.load(path))
 
     def state_dict(self) -> dict[str, Any]:
-        """What `save` writes: nested plain values and arrays.
+        """The state that `save` writes: nested plain values and arrays.
 
         Raises:
             gymnasium.error.ResetNeeded: before `reset`.
@@ -147,7 +147,7 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
         return saved_state.wrap(state, self.options.description)
 
     def load_state_dict(self, state: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Continue from a `state_dict`; as `load`."""
+        """Load a state returned by `state_dict`; as `load`."""
         state = saved_state.unwrap(state, self.options.description)
         bandit = Bandit(**{name: value.copy() for name, value in state["bandit"].items()})
         scores = Scores(bandit, self.budget)
@@ -159,7 +159,7 @@ class BanditEnv(gym.Env[NDArray[np.float32], Any]):
     def _begin(
         self, bandit: Bandit, scores: Scores, history: BanditHistory
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Go on from here; give the observation and the info."""
+        """Continue from these; return the observation and the info."""
         self._bandit, self._scores, self._history = bandit, scores, history
         self.oracle, self.max_p = bandit.oracle, bandit.max_p
         self.learning_increment = bandit.learning_increment

@@ -1,4 +1,4 @@
-"""An episode of a bandit as a picture or as a table."""
+"""Rendering of a bandit's episode, as a picture or as a table."""
 
 import io
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ from mtlgym.envs.bandit.scores import Scores
 
 @dataclass
 class BanditHistory:
-    """One row a pull.
+    """The pulls of an episode that are rendered.
 
     Attributes:
-        pulled: the arms.
-        scores: all arms' scores after it.
+        pulled: the arm of each pull.
+        scores: all arms' scores after each pull.
     """
 
     pulled: list[int] = field(default_factory=list)
     scores: list[list[float]] = field(default_factory=list)
 
     def add(self, arm: int, scores: list[float]) -> None:
-        """Count one pull."""
+        """Add one pull."""
         self.pulled.append(arm)
         self.scores.append(scores)
 
@@ -35,12 +35,12 @@ class BanditHistory:
         return counts / max(len(self.pulled), 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """All rows."""
+        """All pulls, as arrays."""
         return {"pulled": np.array(self.pulled, np.int64), "scores": np.array(self.scores)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "BanditHistory":
-        """The rows of a `state_dict`."""
+        """The history of a state returned by `state_dict`."""
         return cls(state["pulled"].tolist(), state["scores"].tolist())
 
 
@@ -68,7 +68,7 @@ def draw_picture(history: BanditHistory, tasks: tuple[str, ...], step: int) -> N
 def format_table(
     history: BanditHistory, tasks: tuple[str, ...], bandit: Bandit, scores: Scores
 ) -> str:
-    """The latest scores and, beside the oracle, each arm's share of the pulls so far."""
+    """The latest scores, the oracle, and each arm's share of the pulls so far, as text."""
     from rich.console import Console
     from rich.table import Table
 

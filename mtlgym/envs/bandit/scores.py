@@ -1,7 +1,7 @@
-"""The arithmetic of bandits: of one in plain floats, of many in arrays, the same bit by bit.
+"""The arithmetic of bandits: of one in Python floats, of many in arrays, with identical results.
 
-For a few arms, Python's own numbers are faster than arrays. Both forms do the same operations in
-the same order, and add up over arms from the first to the last, as NumPy's own sums do not.
+For a few arms, Python's floats are faster than arrays. Both forms do the same operations in the
+same order, and add up over arms from the first to the last, which NumPy's own sums do not.
 """
 
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ ROW_ARRAYS = ("score", "since", "observed", "gain", "improvement")  # of `ScoreR
 
 
 class Scores:
-    """Where the episode of one bandit stands.
+    """The scores of one bandit in an episode.
 
     Attributes:
-        arms: the latest scores; a list that is never changed once it is there.
+        arms: the latest scores; a new list after every pull.
         step: pulls so far.
     """
 
     def __init__(self, bandit: Bandit, budget: int) -> None:
-        """The start of an episode."""
+        """Start an episode."""
         self._rises = bandit.learning_increment.tolist()
         self._tops = bandit.max_p.tolist()
         self._falls = bandit.forget_increment.tolist()
@@ -37,7 +37,7 @@ class Scores:
         self._gain = self._improvement = 0.0
 
     def pull(self, arm: int) -> None:
-        """Pull an arm, then let all of them forget."""
+        """Pull an arm, then let all arms forget."""
         before = self.arms[arm]
         learnt = self.arms.copy()
         learnt[arm] = min(before + self._rises[arm], self._tops[arm])
@@ -52,13 +52,13 @@ class Scores:
         self._seen[arm], self._pulled[arm] = after, self.step
 
     def observe(self) -> NDArray[np.float32]:
-        """A fresh array of the observation, (2 arms + 1,)."""
+        """The observation, a fresh array (2 arms + 1,)."""
         step, budget = self.step, self._budget
         since = [(step - pulled) / budget for pulled in self._pulled]
         return np.array([*self._seen, *since, step / budget], np.float32)
 
     def values(self) -> dict[str, Any]:
-        """A fresh info."""
+        """The entries of an info, in a fresh dict."""
         return {
             "score": np.array(self.arms),
             "mean_score": reduce(add, self.arms) / len(self.arms),
@@ -68,7 +68,7 @@ class Scores:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a pull changes."""
+        """The values that a pull changes."""
         return {
             "arms": np.array(self.arms),
             "seen": np.array(self._seen),
@@ -77,23 +77,23 @@ class Scores:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict` of this bandit."""
+        """Load a state returned by `state_dict` of the same bandit's scores."""
         self.arms, self._seen = state["arms"].tolist(), state["seen"].tolist()
         self._pulled = state["pulled"].tolist()
         self.step, self._gain, self._improvement = state["last"]
 
 
 class ScoreRows:
-    """Where the episodes of many bandits stand, a row each."""
+    """The scores of many bandits in their episodes, a row each."""
 
     def __init__(self, rows: int, arms: int, budget: int) -> None:
-        """The start of all episodes."""
+        """Start all episodes."""
         self._arms, self._budget = arms, budget
         self._score = np.zeros((rows, arms))
         self._since = np.zeros((rows, arms + 1))  # steps since each arm's pull, and the start
         self._observed = np.zeros((rows, 2 * arms + 1), np.float32)
         self._row = np.arange(rows)
-        self._first = self._row * arms  # of each row, in arrays (rows, arms) that are seen as flat
+        self._first = self._row * arms  # index of a row's first arm in flattened arrays
         self._gain, self._improvement = np.zeros(rows), np.zeros(rows)
 
     def pull(self, bandits: Bandit, arm: NDArray[np.int64]) -> None:
@@ -113,21 +113,21 @@ class ScoreRows:
         self._observed[self._row, arm] = after
 
     def over(self) -> NDArray[np.bool_]:
-        """A fresh mask of the rows whose budget is used up."""
+        """The rows whose budget is used up, a fresh mask."""
         return self._since[:, -1] == self._budget
 
     def clear(self, rows: NDArray[np.bool_]) -> None:
-        """Start the episodes of these rows anew."""
+        """Start new episodes in these rows."""
         for name in ROW_ARRAYS:
             getattr(self, f"_{name}")[rows] = 0.0
 
     def observe(self) -> NDArray[np.float32]:
-        """A fresh array of all observations, (rows, 2 arms + 1)."""
+        """The observations, a fresh array (rows, 2 arms + 1)."""
         self._observed[:, self._arms :] = self._since / self._budget
         return self._observed.copy()
 
     def values(self) -> dict[str, NDArray[Any]]:
-        """Fresh arrays of what the rows' infos hold."""
+        """The entries of the rows' infos, in fresh arrays."""
         total = reduce(np.add, self._score.T)  # from the first arm to the last
         return {
             "score": self._score.copy(),

@@ -1,4 +1,4 @@
-"""Many multi-task bandits, stepped as arrays."""
+"""The vector form of the bandit: many bandits, stepped as arrays."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,11 +23,12 @@ Step = tuple[
 
 
 class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
-    """Independent bandits; row i with seed s is `BanditEnv` with seed s + i, bit by bit.
+    """Independent bandits; row i with seed s is bit-identical to `BanditEnv` with seed s + i.
 
-    By `autoreset_mode`, the end of an episode resets its row, which keeps its bandit, in the next
-    step (`NEXT_STEP`, the default) or at once (`SAME_STEP`), with the infos of Gymnasium's
-    `SyncVectorEnv`; with `DISABLED`, only `reset` does, with `options={"reset_mask": rows}`. After
+    Depending on `autoreset_mode`, a row whose episode has ended is reset, with the same bandit, in
+    the next step (`NEXT_STEP`, the default) or at once (`SAME_STEP`), with the infos of
+    Gymnasium's `SyncVectorEnv`; with `DISABLED`, only by `reset`, with
+    `options={"reset_mask": rows}`. After
     `reset`, the attributes `oracle`, `max_p`, `learning_increment` and `forget_increment` are
     read-only arrays, (num_envs, arms).
 
@@ -57,7 +58,7 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
             **options: fields of `BanditOptions`.
 
         Raises:
-            ValueError: for an unknown option or a value that is not allowed; says what is.
+            ValueError: for an unknown option or a value that is not allowed; names what is allowed.
         """
         checks.integer("num_envs", num_envs, least=1)
         self._mode = vector_api.mode(autoreset_mode)
@@ -76,7 +77,7 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         self._rows = ScoreRows(num_envs, self.options.arms, self.budget)
         self._bandits: Bandit | None = None
         self._drawn = np.empty((num_envs, 3, self.options.arms))
-        self._seeds = [0] * num_envs  # that the bandits were drawn from
+        self._seeds = [0] * num_envs  # of the rows' bandits
         self._over = np.zeros(num_envs, np.bool_)  # rows that the next step resets or refuses
         self._every = np.ones(num_envs, np.bool_)
 
@@ -101,13 +102,13 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         seed: Any = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start episodes anew, on new bandits where there is a seed.
+        """Start new episodes; rows that get a seed draw new bandits.
 
         Args:
-            seed: an integer, of row 0, and the next rows have those after it; or a list, tuple or
-                array, one a row. A row with None keeps its bandit; the first reset draws it from
-                fresh entropy.
-            options: `reset_mask`, a boolean array (num_envs,): the rows to reset, else all.
+            seed: an integer, the seed of row 0, from which the next rows count up; or a list, tuple
+                or array, one seed a row. A row with None keeps its bandit; the first reset draws
+                it from fresh entropy.
+            options: `reset_mask`, a boolean array (num_envs,) of the rows to reset, else all.
 
         Raises:
             ValueError: for seeds of another kind or number, or another mask; nothing has changed
@@ -123,7 +124,7 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         return self._rows.observe(), vector_api.masked(values, rows)
 
     def step(self, actions: Any) -> Step:
-        """Pull an arm of every row, (num_envs,); a row that is reset by this ignores its own.
+        """Pull an arm of every row, (num_envs,); the action of a row that is reset is ignored.
 
         Raises:
             ValueError: for actions that are not allowed; nothing has changed then.
@@ -198,7 +199,7 @@ class BanditVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         return self._bandits
 
     def _draw(self, seeds: Sequence[int | None], rows: NDArray[np.bool_]) -> None:
-        """Give these rows new bandits where they have a seed, or have no bandit yet."""
+        """Draw new bandits for those of the rows that have a seed or no bandit yet."""
         first = self._bandits is None
         if first and not rows.all():
             raise ResetNeeded("there are no bandits yet: reset all rows before some of them")

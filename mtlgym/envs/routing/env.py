@@ -55,7 +55,7 @@ class RoutingEnv(gym.Env[Observation, Any]):
                 `Hardware` (training) and arguments of the problem's builder, side by side.
 
         Raises:
-            ValueError: for an unknown option or a value that is not allowed; says what is.
+            ValueError: for an unknown option or a value that is not allowed; names what is allowed.
         """
         modes = self.metadata["render_modes"]
         if not (render_mode is None or (isinstance(render_mode, str) and render_mode in modes)):

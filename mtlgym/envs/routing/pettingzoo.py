@@ -1,7 +1,7 @@
-"""Routing as a game of one agent a task, in PettingZoo's parallel form.
+"""Routing with one agent a task, as an environment of PettingZoo's parallel API.
 
 `parallel` makes it from an environment's id, `RoutingParallelEnv` from a problem. Each episode
-routes one sample of every task, and trains the network on them:
+routes one sample of every task, and trains the network on these samples:
 
     env = parallel("MTL-Emoji-Routing-v0")
     observations, infos = env.reset(seed=0)
@@ -13,7 +13,7 @@ routes one sample of every task, and trains the network on them:
     print(env.vector.evaluate("val"))
 
 A minibatch has only as many samples as there are tasks; a learning rate that was chosen for larger
-ones may not suit it.
+minibatches may be too high.
 """
 
 from collections.abc import Mapping
@@ -43,22 +43,22 @@ Step = tuple[dict[str, Observation], dict[str, float], dict[str, bool], dict[str
 
 
 class RoutingParallelEnv(ParallelEnv[str, Observation, Any]):
-    """Each task's agent routes a sample of its own task; all move at once.
+    """Each task's agent routes a sample of its task; all agents act at once.
 
-    Observations, actions, rewards and infos are an agent's as `RoutingEnv` has them. After the
+    The observations, actions, rewards and infos of an agent are those of `RoutingEnv`. After the
     last depth all agents have terminated and the blocks on their routes are trained, by one
-    gradient step on the mean loss. The network lives as long as the environment:
-    `reset(seed=...)` alone starts it afresh, `reset()` begins the next minibatch, or the routes of
-    an unfinished one again.
+    gradient step on the mean loss. The network lives as long as the environment: only
+    `reset(seed=...)` starts a fresh one; `reset()` starts the next minibatch, or the routes of an
+    unfinished one again.
 
     Source: Rosenbaum, Klinger, Riemer (ICLR 2018), https://arxiv.org/abs/1711.01239, Algorithm 2.
     Differs from it in that every minibatch has one sample of each task.
 
     Attributes:
-        vector: the environment that it is a view of, row t of task t: its `is_open`, `evaluate`
-            and `save` serve here too, and after its `load`, `reset` makes this one follow.
+        vector: the vector environment that does the work, whose row t is of task t. Its `is_open`,
+            `evaluate` and `save` may be used; call `reset` here after its `load`.
         possible_agents: the tasks' names.
-        agents: those with a decision to make: all or none.
+        agents: the agents that have a decision to make: all or none.
     """
 
     metadata = {"name": "mtlgym_routing_v0", "render_modes": []}  # noqa: RUF012
@@ -69,13 +69,13 @@ class RoutingParallelEnv(ParallelEnv[str, Observation, Any]):
         """Make the environment; `reset` builds the network.
 
         Args:
-            problem: a key of `IMAGE_PROBLEMS`, or a problem of one's own.
+            problem: a key of `IMAGE_PROBLEMS`, or an `ImageProblem`.
             render_mode: None; `RoutingEnv` draws pictures.
             **options: as for `RoutingEnv`; `batch_size` is the number of tasks, and `balanced`
                 is True.
 
         Raises:
-            ValueError: for an unknown option or a value that is not allowed; says what is.
+            ValueError: for an unknown option or a value that is not allowed; names what is allowed.
         """
         if render_mode is not None:
             raise ValueError(
@@ -85,7 +85,7 @@ class RoutingParallelEnv(ParallelEnv[str, Observation, Any]):
             raise ValueError(
                 f"`balanced` must be True for the parallel form, not {options['balanced']!r}"
             )
-        # Only the problem, once built, says how many rows there are.
+        # The number of rows is the number of tasks, known once the problem is built.
         built = configure(problem, {**options, "batch_size": 1, "balanced": False}).problem
         known = {key: value for key, value in options.items() if key in KNOWN}
         self.vector = RoutingVectorEnv(
@@ -102,31 +102,31 @@ class RoutingParallelEnv(ParallelEnv[str, Observation, Any]):
         self.observation_spaces = dict.fromkeys(built.tasks, seen)
 
     def action_space(self, agent: str) -> spaces.Discrete:
-        """The blocks.
+        """The space of the agent's actions, the blocks.
 
         Raises:
-            ValueError: for another agent; says which there are.
+            ValueError: for an unknown agent; names the known ones.
         """
         return lookup(self.action_spaces, agent, "agent")
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
-        """What the agent sees.
+        """The space of the agent's observations.
 
         Raises:
-            ValueError: for another agent; says which there are.
+            ValueError: for an unknown agent; names the known ones.
         """
         return lookup(self.observation_spaces, agent, "agent")
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Observation], Infos]:
-        """Start afresh with a seed, else go on to the next minibatch; `options` has no effect."""
+        """Start the next minibatch; with a seed, of a fresh network. `options` has no effect."""
         observation, info = self.vector.reset(seed=seed)
         self.agents = self.possible_agents.copy()
-        return self._shared_out(observation), self._infos(info)
+        return self._by_agent(observation), self._infos(info)
 
     def step(self, actions: Mapping[str, Any]) -> Step:
-        """Send each agent's sample through the block that it chose.
+        """Send each agent's sample through the block that its action names.
 
         Raises:
             ValueError: for actions of other agents, or that are not allowed; nothing has changed
@@ -140,7 +140,7 @@ class RoutingParallelEnv(ParallelEnv[str, Observation, Any]):
         if ended.all():
             self.agents = []
         return (
-            self._shared_out(observation),
+            self._by_agent(observation),
             dict(zip(agents, rewards.tolist(), strict=True)),
             dict(zip(agents, ended.tolist(), strict=True)),
             dict.fromkeys(agents, False),
@@ -158,36 +158,36 @@ class RoutingParallelEnv(ParallelEnv[str, Observation, Any]):
                 )
         return np.array([int(actions[agent]) for agent in self.agents])
 
-    def _shared_out(self, observation: Mapping[str, NDArray[Any]]) -> dict[str, Observation]:
+    def _by_agent(self, observation: Mapping[str, NDArray[Any]]) -> dict[str, Observation]:
         return {
             agent: {key: each[row].copy() for key, each in observation.items()}
             for row, agent in enumerate(self.possible_agents)
         }
 
     def _infos(self, info: Mapping[str, Any]) -> Infos:
-        said = {key: value for key, value in info.items() if not key.startswith("_")}
+        values = {key: value for key, value in info.items() if not key.startswith("_")}
         return {
-            agent: {key: _of(row, value) for key, value in said.items()}
+            agent: {key: _of(row, value) for key, value in values.items()}
             for row, agent in enumerate(self.possible_agents)
         }
 
 
 def _of(row: int, value: Any) -> Any:
-    """The row's part of what a vector environment's info says."""
+    """The row's part of an entry of a vector environment's info."""
     if not isinstance(value, np.ndarray):
         return value
     return value[row].copy() if value.ndim > 1 else value[row].item()
 
 
 def parallel(id: str, **options: Any) -> RoutingParallelEnv:
-    """The parallel form of an environment, as `gymnasium.make` makes the single one.
+    """Make the parallel form of a registered environment, as `gymnasium.make` does the single one.
 
     Args:
         id: one whose samples are routed, such as `MTL-Emoji-Routing-v0`.
-        **options: as for `RoutingParallelEnv`; the others are the id's.
+        **options: as for `RoutingParallelEnv`, in place of those of the id.
 
     Raises:
-        ValueError: for another id, an unknown option or a value that is not allowed.
+        ValueError: for an unknown id, an unknown option or a value that is not allowed.
     """
     routed = {name: preset for name, preset in presets().items() if preset.kind == "routing"}
     chosen = lookup(routed, id, "id of a routing environment")

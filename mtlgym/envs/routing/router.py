@@ -95,7 +95,7 @@ class Router:
         budget: minibatches in the schedule's epochs.
         steps: steps of the environment since `restart`.
         failure: why the last minibatch could not be trained on; empty if it could.
-        shape: the network's head without values, which says what actions there are.
+        shape: the network's head without values, which defines the actions.
     """
 
     trainer: RoutingTrainer

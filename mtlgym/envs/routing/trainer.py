@@ -15,8 +15,13 @@ from mtlgym.distributed.process_group import TrainingGroup
 from mtlgym.envs.routing.trainer_options import TrainerOptions
 from mtlgym.problems.images import ImageProblem, Samples
 from mtlgym.randomness import MODEL, ORDER, private_randomness
-from mtlgym.training.buffers import copies, put_back, statistics
-from mtlgym.training.failure import blame, failed_losses, soundness
+from mtlgym.training.buffers import copy_buffers, restore_buffers, running_statistics
+from mtlgym.training.failure import (
+    failing_tasks,
+    gradient_failure,
+    gradients_are_finite,
+    loss_failure,
+)
 from mtlgym.training.hardware import Hardware
 from mtlgym.training.schedule import OPTIMIZERS, SCHEDULERS
 
@@ -83,10 +88,10 @@ class RoutingTrainer:
         rows = self._options.batch_size // self._size
         start = position * self._options.batch_size + self._rank * rows
         self._drawn += 1
-        self._before = copies(self.model)
+        self._before = copy_buffers(self.model)
         self.samples = self._problem.samples("train", self._order[1][start : start + rows])
         self.features = self.compute_features(self.samples)
-        average(statistics(self.model), self._group)
+        average(running_statistics(self.model), self._group)
 
     def compute_features(self, samples: Samples) -> Float[Tensor, "rows features"]:
         """The trunk's output for these samples' images."""
@@ -118,12 +123,12 @@ class RoutingTrainer:
         sums = losses.new_zeros(len(names)).index_add(0, task, losses)
         means = sums.detach().clone()
         average([means], self._group)
-        failure = failed_losses(means.cpu(), names)
+        failure = loss_failure(means.cpu(), names)
         if not failure:
             failure = self._backward(sums / len(losses))
         if failure:
             self._optimizer.zero_grad()  # then the step, which schedulers expect, changes nothing
-            put_back(self.model, self._before)
+            restore_buffers(self.model, self._before)
         self._optimizer.step()
         self.updates += 1
         if self._schedule.per_step or self.updates % self.batches == 0:
@@ -150,9 +155,9 @@ class RoutingTrainer:
         self._scheduler.load_state_dict(state["scheduler"])
         self.updates, self._drawn = int(state["updates"]), int(state["drawn"]) - 1
         names = [name for name, _ in self.model.named_buffers()]
-        put_back(self.model, {name: state["before"][name] for name in names})
+        restore_buffers(self.model, {name: state["before"][name] for name in names})
         self.begin()
-        put_back(self.model, {name: state["model"][name] for name in names})
+        restore_buffers(self.model, {name: state["model"][name] for name in names})
 
     def _permutation(self, epoch: int) -> NDArray[Any]:
         rng = np.random.default_rng([self._seed, ORDER, epoch])
@@ -164,8 +169,9 @@ class RoutingTrainer:
 
     def _backward(self, terms: Float[Tensor, " tasks"]) -> str:
         self._optimizer.zero_grad()
-        terms.sum().backward(retain_graph=True)  # `blame` may need it again
+        terms.sum().backward(retain_graph=True)  # `failing_tasks` may need it again
         average_gradients(self.model.parameters(), self._group)
-        if soundness(self.model):
+        if gradients_are_finite(self.model):
             return ""
-        return blame(self.model, terms, self._problem.tasks, self._group)
+        names = failing_tasks(self.model, terms, self._problem.tasks, self._group)
+        return gradient_failure(names)

@@ -62,7 +62,7 @@ class RoutingVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
             **options: as for `RoutingEnv`; `batch_size` is `num_envs`.
 
         Raises:
-            ValueError: for an unknown option or a value that is not allowed; says what is.
+            ValueError: for an unknown option or a value that is not allowed; names what is allowed.
         """
         checks.integer("num_envs", num_envs, least=1)
         self._mode = vector_api.mode(autoreset_mode)

@@ -1,4 +1,4 @@
-"""What an action means: actions to decisions and back."""
+"""Action interfaces: the conversion of actions to decisions and back."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtlgym.checks import as_array
-from mtlgym.envs.training.options import Settings
+from mtlgym.envs.training.options import TrainingOptions
 
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What the next optimizer step trains on.
+    """The decision about the next optimizer step.
 
     Attributes:
-        weights: what each task's loss is multiplied by, (tasks,), >= 0.
-        task: the one task that is trained, None where the weights apply to a joint batch.
+        weights: factor of each task's loss, (tasks,), >= 0.
+        task: the one task that is trained on; None if the weights apply to a joint batch.
     """
 
     weights: Float[Tensor, " tasks"]
@@ -51,7 +51,7 @@ class Logits:
         return Decision(self._tasks * torch.softmax(self._scale * torch.from_numpy(values), dim=0))
 
     def encode(self, weights: NDArray[Any]) -> NDArray[np.float32]:
-        """The action that stands for these positive weights, up to their common factor.
+        """The action that gives these positive weights, up to a common factor.
 
         Raises:
             ValueError: if the weights are not positive, or too far apart for the scale.
@@ -86,7 +86,7 @@ class Weights:
         return Decision(torch.from_numpy(values))
 
     def encode(self, weights: NDArray[Any]) -> NDArray[np.float32]:
-        """The action that stands for these weights."""
+        """The action that gives these weights."""
         return np.asarray(weights, np.float32)
 
 
@@ -119,11 +119,11 @@ class Tasks:
 Interface = Logits | Weights | Tasks
 
 
-def make_interface(settings: Settings, tasks: int) -> Interface:
-    """The interface that the settings name, for that many tasks."""
-    if settings.interface == "tasks":
+def make_interface(options: TrainingOptions, tasks: int) -> Interface:
+    """Build the interface that the options name, for that many tasks."""
+    if options.interface == "tasks":
         return Tasks(tasks)
-    return Logits(tasks, settings.scale) if settings.actions == "logits" else Weights(tasks)
+    return Logits(tasks, options.scale) if options.actions == "logits" else Weights(tasks)
 
 
 def _vector(action: Any, tasks: int) -> NDArray[np.float64]:

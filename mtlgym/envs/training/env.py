@@ -1,4 +1,4 @@
-"""An episode is one training run of a multi-task model."""
+"""The training environment: an episode is one training run of a multi-task model."""
 
 import os
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from mtlgym.envs import saved_state
 from mtlgym.envs.training.actions import make_interface
-from mtlgym.envs.training.episode import Episode, TrainingRun
+from mtlgym.envs.training.episode import Episode, EpisodeRunner
 from mtlgym.envs.training.observations import Observer
-from mtlgym.envs.training.options import Settings, configure
-from mtlgym.envs.training.render import History, draw_picture, format_table
+from mtlgym.envs.training.options import TrainingOptions, configure
+from mtlgym.envs.training.render import TrainingHistory, draw_picture, format_table
 from mtlgym.envs.training.rewards import improvement
 from mtlgym.io import checkpoint
 from mtlgym.metrics import Baseline
@@ -22,37 +22,18 @@ from mtlgym.record import Record
 from mtlgym.training.validation import measure
 
 
-def step_info(record: Record, problem: Problem, settings: Settings, ready: bool) -> dict[str, Any]:
-    """The record, the kind of data, and whether the reward had all that it needs, as plain values.
-
-    Where the agent chooses tasks, also the improvement that the step brought, whatever the reward.
-    """
-    found = {**record.to_info(), "data": problem.source.kind, "reward_ready": ready}
-    if settings.interface == "tasks":
-        found["improvement"] = improvement(record, record)
-    return found
-
-
-def task_sizes(problem: Problem, settings: Settings) -> dict[str, Any]:
-    """Training samples of each task, where the agent chooses among them: for `reset` alone."""
-    if settings.interface != "tasks":
-        return {}
-    found = problem.splits["train"].sizes
-    return {"task_sizes": np.broadcast_to(found, len(problem.tasks)).copy()}
-
-
 class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
     """Training a multi-task model as an MDP: losses in, task weights or the next task out.
 
-    `reset` builds the model, the data order and the optimizer from one seed and looks at the first
-    batch; `step` trains on that batch as the action says and looks at the next one. Where the
-    action is a task, `reset` looks at each task's first batch, and `step` trains on the next batch
-    of the task, whose loss is then its latest.
+    `reset` builds the model, the data order and the optimizer from one seed and computes the losses
+    of the first batch; `step` trains on that batch as the action says and computes the losses of
+    the next one. Where the action is a task, `reset` computes the loss of each task's first batch,
+    and `step` trains on the next batch of the task, whose loss is then its latest.
 
     The budget's end is `truncated`: the MDP has no end of its own. A loss that is negative or not
     finite, or a gradient that is not finite, is `terminated`, with `failure_reward` and
-    `info["failure"]` naming the task; the observation is then the last sound one, zeros if there
-    was none. The attribute `is_open` says whether an episode is under way.
+    `info["failure"]` naming the task; the observation is then the last valid one, zeros if there
+    was none. The attribute `is_open` is True while an episode is running.
 
     Source: Dai et al. (UAI 2023), section 3.2.2, for weights; Glover and Hokamp (2019), section 3,
     for tasks.
@@ -71,15 +52,16 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         """Make the environment; `reset` builds the model.
 
         Args:
-            problem: a key of `PROBLEMS`, or a problem of one's own.
-            baseline: single-task figures for Delta_m, in place of the problem's.
+            problem: a key of `PROBLEMS`, or a `Problem`.
+            baseline: single-task results that Delta_m compares with, in place of the problem's.
             render_mode: `rgb_array`, `ansi` or None.
-            **options: fields of `Settings` (what the agent sees and decides) and of `Training` (how
-                the model is trained) and arguments of the problem's builder, side by side, so that
-                `gym.make(id, reward=..., lr=..., data=...)` takes them all.
+            **options: fields of `TrainingOptions` (what the agent observes and decides), of
+                `Training`, `Balance` and `Hardware` (how the model is trained) and arguments of the
+                problem's builder, so that `gym.make(id, reward=..., lr=..., data=...)` takes them
+                all.
 
         Raises:
-            ValueError: for an unknown name or a value that is not allowed; says what is.
+            ValueError: for an unknown name or a value that is not allowed; names what is allowed.
         """
         modes = self.metadata["render_modes"]
         if not (render_mode is None or (isinstance(render_mode, str) and render_mode in modes)):
@@ -87,39 +69,39 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         self.render_mode = render_mode
         self.configuration = configure(problem, baseline, options)
         self.problem = self.configuration.problem
-        self.settings = self.configuration.settings
+        self.options = self.configuration.options
         tasks = len(self.problem.tasks)
-        self.interface = make_interface(self.settings, tasks)
+        self.interface = make_interface(self.options, tasks)
         self.action_space = self.interface.space
-        self._observer = Observer(self.settings.observation, tasks)
+        self._observer = Observer(self.options.observation, tasks)
         self.observation_space = self._observer.space
-        self._run = TrainingRun(self.configuration)
+        self._episodes = EpisodeRunner(self.configuration)
         self.is_open = False
         self._ready = False
-        self._history = History()
+        self._history = TrainingHistory()
 
     @property
     def episode(self) -> Episode:
-        """The run: its learner, and the record of where it stands.
+        """The latest episode: its learner, and its latest record.
 
         Raises:
             gymnasium.error.ResetNeeded: before `reset`.
         """
-        return self._run.episode
+        return self._episodes.episode
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Build a fresh model and look at its first losses; `options` has no effect."""
+        """Build a fresh model and compute its first losses; `options` has no effect."""
         super().reset(seed=seed)
-        record = self._run.start(int(self.np_random.integers(2**63)))
+        record = self._episodes.start(int(self.np_random.integers(2**63)))
         self.is_open, self._ready = True, False
-        self._history = History()
-        sizes = task_sizes(self.problem, self.settings)
+        self._history = TrainingHistory()
+        sizes = task_sizes(self.problem, self.options)
         return self._observer.observe(record), self._info(record) | sizes
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Train as the action says, then look at what comes next.
+        """Train as the action says, then compute the next losses.
 
         Raises:
             ValueError: for an action that is not allowed; nothing has changed then.
@@ -129,22 +111,22 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
             raise gym.error.ResetNeeded("no episode is open: call reset() before step()")
         decision = self.interface.decode(action)
         before = self.episode.record
-        self.is_open = False  # an error in the middle of a step leaves no episode to go on with
-        after = self._run.advance(decision)
-        reward = self.settings.pay(before, after)
+        self.is_open = False  # an error in the middle of a step ends the episode
+        after = self._episodes.advance(decision)
+        reward = self.options.compute_reward(before, after)
         truncated = not after.failed and after.step == self.episode.budget  # the MDP has no end
         self.is_open = not (after.failed or truncated)
         if self.render_mode is not None:
             self._history.add(after, reward)
-        self._ready = not (self.settings.awaits_base_losses and before.base_losses is None)
+        self._ready = not (self.options.needs_base_losses and before.base_losses is None)
         return self._observer.observe(after), reward, after.failed, truncated, self._info(after)
 
     def evaluate(self, split: str = "val", *, best: bool = False) -> dict[str, float]:
-        """The model's `{"task/metric": value}` on a split; changes nothing.
+        """The model's metrics on a split, `{"task/metric": value}`; changes nothing.
 
         Args:
             split: `train`, `val` or `test`.
-            best: take the parameters that validated best, not the last ones.
+            best: evaluate the parameters that validated best, not the latest ones.
 
         Raises:
             ValueError: for another split.
@@ -154,7 +136,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         return measure(self.problem, model, split)
 
     def render(self) -> Any:
-        """The run so far: a picture (height, width, 3), or a table as text."""
+        """The episode so far: a picture (height, width, 3), or a table as text."""
         if self.render_mode == "rgb_array":
             return draw_picture(self._history, self.problem.tasks)
         if self.render_mode == "ansi":
@@ -162,7 +144,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         return None
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the open episode, whole, to one file.
+        """Write the state of the episode to one file.
 
         Raises:
             OSError: if the file cannot be written; an older one at that path is untouched.
@@ -170,10 +152,10 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         checkpoint.save(path, self.state_dict())
 
     def load(self, path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Continue a saved episode; give the observation and info that it stood at.
+        """Load a saved episode; return the observation and info at the time of saving.
 
-        From here on it is bit-identical to one that was never stopped (on a CPU, with the same
-        builds and number of threads). The wrapper of `gym.make` wants a `reset` before it.
+        It then continues bit-identically (on a CPU, with the same builds and number of threads).
+        The wrapper of `gym.make` requires a call of `reset` before the next step.
 
         Raises:
             ValueError: if the file is damaged, or of another version or of an environment of other
@@ -182,7 +164,7 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         return self.load_state_dict(checkpoint.load(path))
 
     def state_dict(self) -> dict[str, Any]:
-        """What `save` writes: nested plain values, tensors and arrays."""
+        """The state that `save` writes: nested plain values, tensors and arrays."""
         episode = self.episode
         state = {
             "random": self.np_random.bit_generator.state,
@@ -195,25 +177,44 @@ class TrainingEnv(gym.Env[NDArray[np.float32], Any]):
         return saved_state.wrap(state, self.configuration.description)
 
     def load_state_dict(self, state: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Continue from a `state_dict`; as `load`."""
+        """Load a state returned by `state_dict`; as `load`."""
         state = saved_state.unwrap(state, self.configuration.description)
-        record = self._run.resume(state["seed"], state["episode"])
+        record = self._episodes.restore(state["seed"], state["episode"])
         self.np_random.bit_generator.state = state["random"]
-        self._history = History.from_state(state["history"])
+        self._history = TrainingHistory.from_state(state["history"])
         self.is_open, self._ready = state["open"], state["ready"]
         return self._observer.observe(record), self._info(record)
 
     def follow(self) -> None:
-        """In a process that does not lead: take part until the leader closes its environment.
+        """In a process of a rank above 0: take part until the leader closes its environment.
 
         Raises:
-            RuntimeError: in one that leads or is alone, or if the leader is gone.
+            RuntimeError: in the leader or in a single process, or if the leader has exited.
         """
-        self._run.follow()
+        self._episodes.follow()
 
     def close(self) -> None:
-        """Let those that follow return."""
-        self._run.close()
+        """Let the other processes return from `follow`."""
+        self._episodes.close()
 
     def _info(self, record: Record) -> dict[str, Any]:
-        return step_info(record, self.problem, self.settings, self._ready)
+        """The record, the kind of data, and whether the reward was defined, as plain values.
+
+        Where the agent chooses tasks, also the improvement of the step, whatever the reward.
+        """
+        info = {
+            **record.to_info(),
+            "data": self.problem.source.kind,
+            "reward_ready": self._ready,
+        }
+        if self.options.interface == "tasks":
+            info["improvement"] = improvement(record, record)
+        return info
+
+
+def task_sizes(problem: Problem, options: TrainingOptions) -> dict[str, Any]:
+    """The entry `task_sizes` of the first info: training samples a task, if these are chosen."""
+    if options.interface != "tasks":
+        return {}
+    sizes = problem.splits["train"].sizes
+    return {"task_sizes": np.broadcast_to(sizes, len(problem.tasks)).copy()}

@@ -39,12 +39,12 @@ def losses(record: Record) -> Float[Tensor, " tasks"]:
 
 
 def log_losses(record: Record) -> Float[Tensor, " tasks"]:
-    """The losses' natural logarithms; a loss under the smallest normal number counts as that."""
+    """The losses' natural logarithms, of at least the smallest normal number."""
     return record.losses.clamp(min=torch.finfo(record.losses.dtype).tiny).log()
 
 
 def relative_losses(record: Record) -> Float[Tensor, " tasks"]:
-    """The losses in units of L_base, which IGBv1 balances; 1 until it is known.
+    """The losses divided by L_base, as IGBv1 balances them; 1 until L_base is known.
 
     Source: Dai et al. (UAI 2023), eq. 3.
     """
@@ -61,19 +61,19 @@ def weights(record: Record) -> Float[Tensor, " tasks"]:
 
 
 def since_chosen(record: Record) -> Float[Tensor, " tasks"]:
-    """Steps since each task was last trained on, from the start for a task that never was."""
+    """Steps since each task was last trained on, or since the start if it never was."""
     if record.since_chosen is None:
         return torch.zeros_like(record.losses)
     return record.since_chosen.to(record.losses)
 
 
 def progress(record: Record) -> Float[Tensor, " tasks"]:
-    """The share of the budget that is used up, in [0, 1], the same for every task."""
+    """The share of the budget that is used, in [0, 1], the same for every task."""
     return torch.full_like(record.losses, record.progress)
 
 
 def lr(record: Record) -> Float[Tensor, " tasks"]:
-    """The learning rate in units of the option `lr`, the same for every task."""
+    """The learning rate divided by the option `lr`, the same for every task."""
     return torch.full_like(record.losses, record.lr / record.first_lr)
 
 
@@ -89,17 +89,17 @@ FEATURES = {
 
 
 class Observer:
-    """Makes a record the observation: the named features one after the other, (features n,)."""
+    """Converts records to observations: the named features one after another, (features n,)."""
 
     def __init__(self, names: Sequence[str], tasks: int) -> None:
-        """Observe these keys of `FEATURES`."""
+        """Set up for these keys of `FEATURES`."""
         self._features = [FEATURES[name] for name in names]
         low = np.repeat([feature.low for feature in self._features], tasks).astype(np.float32)
         high = np.repeat([feature.high for feature in self._features], tasks).astype(np.float32)
         self.space = gym.spaces.Box(low, high, dtype=np.float32)
 
     def observe(self, record: Record) -> NDArray[np.float32]:
-        """The features of this record; values past a bound are put on it."""
+        """The observation of this record; values beyond a bound are clipped to it."""
         rows = [feature.function(record).double() for feature in self._features]
         values = torch.cat(rows).numpy()
         return np.clip(values, self.space.low, self.space.high).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Sorts an environment's flat options into the parts that they belong to."""
+"""The options of training environments, and the configuration that is built from them."""
 
 import dataclasses
 import json
@@ -26,25 +26,25 @@ ACTIONS = ("logits", "weights")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What an agent sees of a training and what it decides.
+class TrainingOptions:
+    """What the agent observes, what it decides, and its reward.
 
     Attributes:
-        interface: `weights`, the agent weighs the tasks of every batch, or `tasks`, it picks the
-            task that the next batch is of.
+        interface: `weights`, the agent weighs the tasks of every batch, or `tasks`, it chooses the
+            task of the next batch.
         actions: form of weight actions: `logits` or `weights`.
-        scale: of logits; the weights are n softmax(scale a).
-        transform: what weights multiply: `log` losses or, with `none`, the losses. The default is
-            `log` for weights and `none` for tasks.
+        scale: factor of logits; the weights are n softmax(scale a).
+        transform: what the weights multiply: `log`, the logarithms of the losses, or `none`, the
+            losses. The default is `log` for weights and `none` for tasks.
         reward: a key of `REWARDS`, or a function `(before, after) -> float` of two records, with
             the attribute `needs_base_losses` or `needs_same_batch` if it reads these. The default
             is `min_loss_decline` for weights and `prediction_gain` for tasks.
         observation: keys of `FEATURES`.
         base_epoch: the epoch, counted from 1, whose mean losses are L_base; in a training that
-            ends before, rewards that are in units of L_base are 0 throughout.
-        same_batch: whether the batch just trained on is computed once more after the update; `info`
-            then has `trained_losses` and `retrained_losses`. Costs one forward pass.
-        failure_reward: the reward of a step after which the training is broken.
+            ends before it, rewards in units of L_base are always 0.
+        same_batch: whether the losses of the batch just trained on are computed again after the
+            update; `info` then has `trained_losses` and `retrained_losses`. Costs one forward pass.
+        failure_reward: the reward of a step in which the training fails.
     """
 
     interface: str = "weights"
@@ -58,7 +58,7 @@ class Settings:
     failure_reward: float = -1.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no environment, and fill in the interface's defaults."""
+        """Check the values, and fill in the interface's defaults."""
         for name, known in (("interface", INTERFACES), ("actions", ACTIONS)):
             lookup(dict.fromkeys(known), getattr(self, name), name)
         tasks = self.interface == "tasks"
@@ -84,15 +84,15 @@ class Settings:
 
     @property
     def reward_function(self) -> Reward:
-        """The reward itself."""
+        """The reward as a function."""
         assert self.reward is not None
         return REWARDS[self.reward] if isinstance(self.reward, str) else self.reward
 
-    def pay(self, before: Record, after: Record) -> float:
+    def compute_reward(self, before: Record, after: Record) -> float:
         """The reward of the step between the two records.
 
         Raises:
-            ValueError: if the function gave none that is finite; names it.
+            ValueError: if the function's result is not finite; names the function.
         """
         if after.failed:
             return float(self.failure_reward)
@@ -102,60 +102,62 @@ class Settings:
         return reward
 
     @property
-    def retraces(self) -> bool:
-        """Whether each step computes the trained batch once more."""
+    def needs_same_batch(self) -> bool:
+        """Whether the losses of the batch just trained on are computed again after each step."""
         reward = self.reward_function
         needed = reward in NEEDS_SAME_BATCH or getattr(reward, "needs_same_batch", False)
         return self.same_batch or needed
 
     @property
-    def awaits_base_losses(self) -> bool:
+    def needs_base_losses(self) -> bool:
         """Whether the reward is 0 until L_base is known."""
         reward = self.reward_function
         return reward in NEEDS_BASE_LOSSES or getattr(reward, "needs_base_losses", False)
 
 
+NESTED = ("balance", "hardware")  # fields of `Training` that have fields of their own
+
+
 def _fields(kind: type) -> list[str]:
-    """The options of a part; the parts that `Training` has in it have options of their own."""
+    """The names of a part's options."""
     return [field.name for field in dataclasses.fields(kind) if field.name not in NESTED]
 
 
-NESTED = ("balance", "hardware")
-PARTS = (Settings, Training, Balance, Hardware)
+PARTS = (TrainingOptions, Training, Balance, Hardware)
 KNOWN = [name for part in PARTS for name in _fields(part)]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Configuration:
-    """All that makes a training environment.
+@dataclass(frozen=True, eq=False)
+class TrainingConfiguration:
+    """The parts that a training environment is built from.
 
     Attributes:
-        problem: what is learnt.
-        training: how.
-        settings: what the agent sees and decides.
-        description: the same in plain values; two environments of equal descriptions continue
+        problem: the problem that the model learns.
+        training: how the model is trained.
+        options: what the agent observes and decides.
+        description: all of these as plain values; environments with equal descriptions can load
             each other's checkpoints.
     """
 
     problem: Problem
     training: Training
-    settings: Settings
+    options: TrainingOptions
     description: dict[str, Any]
 
 
 def configure(
     problem: str | Problem, baseline: Baseline | Mapping[str, Any] | None, options: dict[str, Any]
-) -> Configuration:
-    """Check the options, then build the problem.
+) -> TrainingConfiguration:
+    """Distribute the flat options over the parts, check them, and build the problem.
 
     Raises:
-        ValueError: for an option that neither one of `PARTS` nor the problem's builder has, or a
-            value that is not allowed.
+        ValueError: for an option that is in none of `PARTS` and no argument of the problem's
+            builder, or a value that is not allowed.
     """
-    settings = Settings(**_take(options, Settings))
+    own = TrainingOptions(**_take(options, TrainingOptions))
     balance, hardware = Balance(**_take(options, Balance)), Hardware(**_take(options, Hardware))
     training = Training(**_take(options, Training), balance=balance, hardware=hardware)
-    if balance.aggregator is not None and settings.interface == "tasks":
+    if balance.aggregator is not None and own.interface == "tasks":
         raise ValueError(
             f"`aggregator` {balance.aggregator!r} balances the gradients of a joint batch, which "
             "there is none of with `interface='tasks'`"
@@ -172,14 +174,13 @@ def configure(
     else:
         built = problem
     if baseline is not None:
-        given = _baseline(baseline)
-        built = dataclasses.replace(built, baseline=given)
+        built = dataclasses.replace(built, baseline=_parse_baseline(baseline))
     if built.baseline is not None:
-        _check(built.baseline, built)
-    return Configuration(built, training, settings, _describe(built, training, settings, rest))
+        _check_baseline(built.baseline, built)
+    return TrainingConfiguration(built, training, own, _describe(built, training, own, rest))
 
 
-def _baseline(given: Baseline | Mapping[str, Any]) -> Baseline:
+def _parse_baseline(given: Baseline | Mapping[str, Any]) -> Baseline:
     if isinstance(given, Baseline):
         return given
     if not isinstance(given, Mapping) or not isinstance(given.get("values"), Mapping):
@@ -187,12 +188,12 @@ def _baseline(given: Baseline | Mapping[str, Any]) -> Baseline:
     return Baseline(str(given.get("source", "")), given["values"])
 
 
-def _check(baseline: Baseline, problem: Problem) -> None:
-    """See that Delta_m is defined against the baseline."""
+def _check_baseline(baseline: Baseline, problem: Problem) -> None:
+    """Check that the baseline has a nonzero value of every metric that Delta_m compares."""
     for metric in judged(problem.metrics):
         if metric.key not in baseline.values:
-            found = sorted(baseline.values)
-            raise ValueError(f"`baseline` lacks {metric.key!r}; it has {found}")
+            present = sorted(baseline.values)
+            raise ValueError(f"`baseline` lacks {metric.key!r}; it has {present}")
         value = baseline.values[metric.key]
         checks.real(f"baseline.values[{metric.key!r}]", value)
         if value == 0:
@@ -204,9 +205,9 @@ def _take(options: Mapping[str, Any], kind: type) -> dict[str, Any]:
 
 
 def _describe(
-    problem: Problem, training: Training, settings: Settings, options: Mapping[str, Any]
+    problem: Problem, training: Training, own: TrainingOptions, rest: Mapping[str, Any]
 ) -> dict[str, Any]:
-    parts = (training, training.balance, training.hardware, settings)
+    parts = (training, training.balance, training.hardware, own)
     plain = {
         "problem": problem.name,
         "tasks": problem.tasks,
@@ -214,16 +215,16 @@ def _describe(
         "data_sha256": problem.source.sha256,
         "pretrained": problem.pretrained,
         "baseline": dataclasses.asdict(problem.baseline) if problem.baseline else None,
-        **{key: value for key, value in options.items() if key != "data"},
+        **{key: value for key, value in rest.items() if key != "data"},
         **{k: v for part in parts for k, v in dataclasses.asdict(part).items()},
     }
-    for unsaid in (*NESTED, "device", "distributed"):
-        plain.pop(unsaid)
+    for left_out in (*NESTED, "device", "distributed"):
+        plain.pop(left_out)
     return json.loads(json.dumps(plain, default=_name))
 
 
 def _name(value: Any) -> str:
-    """What stands for a value that JSON lacks: a function's name, an object's type."""
+    """A substitute for a value that JSON lacks: a function's name, an object's type."""
     if isinstance(value, np.generic):
         return value.item()
     return getattr(value, "__qualname__", type(value).__qualname__)

@@ -1,4 +1,4 @@
-"""A run as a picture or as a table."""
+"""Rendering of an episode, as a picture or as a table."""
 
 import io
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from mtlgym.record import Record
 
 
 @dataclass
-class History:
-    """One row a step.
+class TrainingHistory:
+    """The steps of an episode that are rendered.
 
     Attributes:
-        losses: (tasks,) arrays.
-        weights: (tasks,) arrays.
-        rewards: numbers.
+        losses: an array, (tasks,), a step.
+        weights: an array, (tasks,), a step.
+        rewards: a number a step.
     """
 
     losses: list[NDArray[np.float64]] = field(default_factory=list)
@@ -26,14 +26,14 @@ class History:
     rewards: list[float] = field(default_factory=list)
 
     def add(self, record: Record, reward: float) -> None:
-        """Count one step."""
+        """Add one step."""
         info = record.to_info()
         self.losses.append(info["losses"])
         self.weights.append(info["weights"])
         self.rewards.append(reward)
 
     def state_dict(self) -> dict[str, Any]:
-        """All rows."""
+        """All steps, as arrays."""
         return {
             "losses": np.array(self.losses),
             "weights": np.array(self.weights),
@@ -41,13 +41,13 @@ class History:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "History":
-        """The rows of a `state_dict`."""
+    def from_state(cls, state: Mapping[str, Any]) -> "TrainingHistory":
+        """The history of a state returned by `state_dict`."""
         return cls(list(state["losses"]), list(state["weights"]), state["rewards"].tolist())
 
 
-def draw_picture(history: History, tasks: tuple[str, ...]) -> NDArray[np.uint8]:
-    """Losses, weights and reward over the steps, (480, 640, 3)."""
+def draw_picture(history: TrainingHistory, tasks: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Draw losses, weights and reward over the steps, (480, 640, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # its import takes a while
     from matplotlib.figure import Figure
 
@@ -68,8 +68,8 @@ def draw_picture(history: History, tasks: tuple[str, ...]) -> NDArray[np.uint8]:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def format_table(record: Record, history: History, tasks: tuple[str, ...]) -> str:
-    """The latest losses and weights, a row a task."""
+def format_table(record: Record, history: TrainingHistory, tasks: tuple[str, ...]) -> str:
+    """The latest losses and weights as text, a row a task."""
     from rich.console import Console
     from rich.table import Table
 

@@ -22,7 +22,7 @@ def min_loss_decline(before: Record, after: Record) -> float:
 
 
 def mean_loss_decline(before: Record, after: Record) -> float:
-    """As `min_loss_decline` with the mean over the tasks in the minimum's place.
+    """As `min_loss_decline`, with the mean over the tasks instead of the minimum.
 
     Source: Dai et al. (UAI 2023), Table 3, "reward / min".
     """
@@ -30,7 +30,7 @@ def mean_loss_decline(before: Record, after: Record) -> float:
 
 
 def plain_min_loss_decline(before: Record, after: Record) -> float:
-    """As `min_loss_decline` without the factor alpha.
+    """As `min_loss_decline`, without the factor alpha.
 
     Source: Dai et al. (UAI 2023), Table 3, "reward / alpha".
     """
@@ -38,9 +38,9 @@ def plain_min_loss_decline(before: Record, after: Record) -> float:
 
 
 def prediction_gain(before: Record, after: Record) -> float:
-    """The mean decline of the trained losses on one and the same batch, in the losses' unit.
+    """The mean decline of the trained losses on the same batch, in the losses' unit.
 
-    r_t = L(x, theta_t) - L(x, theta_{t+1}); it costs one more forward pass.
+    r_t = L(x, theta_t) - L(x, theta_{t+1}); it needs one more forward pass a step.
 
     Source: Graves et al. (ICML 2017), section 3.2; Glover and Hokamp (2019), section 3.2.
     Differs from it in that, where a step trains several tasks, their mean is taken.
@@ -50,9 +50,9 @@ def prediction_gain(before: Record, after: Record) -> float:
 
 
 def improvement(before: Record, after: Record) -> float:
-    """1 - e^-L where the task's loss fell since its last visit, else 0; in [0, 1].
+    """1 - e^-L if the task's loss L fell since the task was last chosen, else 0; in [0, 1].
 
-    The first visit of a task, with no earlier loss, gives 0.
+    It is 0 when a task is chosen for the first time.
 
     Source: Glover and Hokamp (2019), eq. 16.
     Differs from it in that, where a step trains all tasks, their mean is taken.
@@ -78,7 +78,7 @@ NEEDS_SAME_BATCH = (prediction_gain,)
 
 
 def _alpha(record: Record) -> float:
-    return record.first_lr / record.lr if record.lr > 0 else 0.0  # nothing is learnt at 0
+    return record.first_lr / record.lr if record.lr > 0 else 0.0  # lr 0 changes nothing
 
 
 def _declines(before: Record, after: Record) -> torch.Tensor:

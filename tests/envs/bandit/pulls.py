@@ -1,4 +1,4 @@
-"""Pulls of bandits, and what they gave, for the tests."""
+"""Pulls of bandits, and comparisons of their results."""
 
 import numpy as np
 
@@ -12,14 +12,14 @@ def run(env, actions):
 
 
 def same(one, two):
-    """Whether two steps or resets are equal to the last bit."""
+    """Whether two steps or resets are bit-identical."""
     return all(np.array_equal(a, b) for a, b in zip(one[:-1], two[:-1], strict=True)) and all(
         np.array_equal(one[-1][key], two[-1][key]) for key in one[-1] | two[-1]
     )
 
 
 def assert_same(one, two):
-    """Equal to the last bit, of one type, with the same keys at every depth."""
+    """Assert bit-identical values of the same type, with the same keys at every depth."""
     assert type(one) is type(two)
     if isinstance(one, dict):
         assert one.keys() == two.keys()

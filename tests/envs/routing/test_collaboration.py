@@ -1,4 +1,4 @@
-"""The reward for choosing what was chosen of late."""
+"""The reward for repeating the latest decisions."""
 
 from typing import Any
 

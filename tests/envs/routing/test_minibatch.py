@@ -36,7 +36,7 @@ def play(env, count, seed=0):
 
 
 def same(one, other):
-    """Whether two nested states are, bit for bit; NaN equals NaN."""
+    """Whether two nested states are bit-identical; NaN equals NaN."""
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):

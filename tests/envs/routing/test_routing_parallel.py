@@ -143,7 +143,7 @@ def test_actions_that_are_not_allowed_are_refused_and_change_nothing(actions, te
     assert env.agents == NAMES and env.step(GOOD)[4]["task0"]["step"] == 2
 
 
-def test_agents_that_are_not_there_and_steps_that_nobody_can_take_are_refused():
+def test_unknown_agents_and_steps_without_agents_are_refused():
     env = make()
     for space in (env.action_space, env.observation_space):
         with pytest.raises(ValueError, match=r"unknown agent 'task9'.*task0"):

@@ -226,7 +226,7 @@ def test_the_graph_of_a_step_is_let_go():
     env = make(aggregator="nash")
     env.reset(seed=0)
     learner = env.episode.learner
-    learner.learn(torch.ones(3))
+    learner.train(torch.ones(3))
     assert not learner._pending[1].requires_grad
     assert learner.update._tap.features is None
 

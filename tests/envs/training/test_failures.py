@@ -39,7 +39,7 @@ class BadGradient(Faulty):
 def check_end(step, env):
     observation, reward, terminated, truncated, info = step
     assert observation in env.observation_space
-    assert reward == env.settings.failure_reward == -1.0
+    assert reward == env.options.failure_reward == -1.0
     assert terminated
     assert not truncated
     assert TASKS[1] in info["failure"]

@@ -1,4 +1,4 @@
-"""A run that is continued equals one that was never stopped, bit for bit."""
+"""A run that is saved and continued is bit-identical to one that was never stopped."""
 
 from functools import partial
 

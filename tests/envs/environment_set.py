@@ -1,4 +1,4 @@
-"""Several environments as one, so that worker processes can be had for all of them at once."""
+"""Several environments as one, so that one set of worker processes serves all of them."""
 
 from functools import partial
 from typing import Any
@@ -20,8 +20,8 @@ def plain(value):
     return value
 
 
-class Troupe(gym.Env):
-    """Steps its members side by side; observations are flattened, and infos said as text."""
+class EnvironmentSet(gym.Env):
+    """Steps its members together; observations are flattened, and infos written as text."""
 
     def __init__(self, kinds):
         torch.set_num_threads(1)  # as in tests, so that sums are rounded alike
@@ -34,27 +34,27 @@ class Troupe(gym.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        found = [env.reset(seed=seed) for env in self.members]
-        return self._flat(found), {"said": repr(plain(found))}
+        results = [env.reset(seed=seed) for env in self.members]
+        return self._flat(results), {"text": repr(plain(results))}
 
     def step(self, action):
-        """The action is a seed for those of the members."""
+        """The action is the seed of the members' actions."""
         self._acted.seed(int(action[0] * 2**31))
-        found: list[Any] = []
+        results: list[Any] = []
         for env, each in zip(self.members, self._acted.sample(), strict=True):
             try:
-                found.append(env.step(each))
+                results.append(env.step(each))
             except gym.error.ResetNeeded:
-                found.append(env.reset())
-        reward = sum(float(each[1]) for each in found if len(each) == 5)
-        return self._flat(found), reward, False, False, {"said": repr(plain(found))}
+                results.append(env.reset())
+        reward = sum(float(each[1]) for each in results if len(each) == 5)
+        return self._flat(results), reward, False, False, {"text": repr(plain(results))}
 
-    def _flat(self, found):
-        pairs = zip(self._observed, found, strict=True)
+    def _flat(self, results):
+        pairs = zip(self._observed, results, strict=True)
         flat = [np.asarray(spaces.flatten(space, each[0]), float) for space, each in pairs]
         return np.concatenate(flat)
 
 
 def makers(kinds):
-    """Functions that make two of them, anywhere, by ids and options."""
-    return [partial(Troupe, kinds), partial(Troupe, kinds)]
+    """Functions that make two such sets, in any process, by ids and options."""
+    return [partial(EnvironmentSet, kinds), partial(EnvironmentSet, kinds)]
