@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mtlgym.distributed.collectives import average, average_gradients
 from mtlgym.distributed.process_group import Company
 from mtlgym.envs.routing.trainer_options import Regime
-from mtlgym.problems.images import ImageProblem, Samples
+from mtlgym.problems.images import ImageBatch, ImageProblem
 from mtlgym.randomness import MODEL, ORDER, private_randomness
 from mtlgym.training.buffers import copies, put_back, statistics
 from mtlgym.training.failure import blame, failed_losses, soundness
@@ -35,7 +35,7 @@ class MinibatchTraining:
         batches: minibatches in an epoch.
     """
 
-    samples: Samples
+    samples: ImageBatch
     features: Float[Tensor, "rows features"]
 
     def __init__(
@@ -85,7 +85,7 @@ class MinibatchTraining:
         self.features = self.look(self.samples)
         average(statistics(self.model), self._company)
 
-    def look(self, samples: Samples) -> Float[Tensor, "rows features"]:
+    def look(self, samples: ImageBatch) -> Float[Tensor, "rows features"]:
         """What the trunk makes of these images."""
         images = samples.images.to(self._hardware.device)
         if self._hardware.channels_last:
