@@ -8,7 +8,7 @@ Value = TypeVar("Value")
 
 
 def unknown(name: object, known: Iterable[str], kind: str) -> str:
-    """The message for a name that is not known, with the nearest one that is."""
+    """The error message for an unknown name, with the nearest known one."""
     names = sorted(known)
     near = get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -19,7 +19,7 @@ def lookup(table: Mapping[str, Value], name: str, kind: str) -> Value:
     """The table's entry of that name.
 
     Raises:
-        ValueError: for a name that is not in the table; says which one is nearest.
+        ValueError: for a name that is not in the table; suggests the nearest one.
     """
     if not isinstance(name, str) or name not in table:
         raise ValueError(unknown(name, table, kind))

@@ -13,7 +13,7 @@ class Metric:
         name: the metric's name, e.g. `mae` or `accuracy`.
         unit: physical unit of the value, empty for a pure number.
         higher_is_better: the metric's direction.
-        judged: whether it counts in Delta_m and in mean scores; others are told beside them.
+        judged: whether it counts in Delta_m and in mean scores; others are reported only.
     """
 
     task: str

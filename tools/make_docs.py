@@ -22,39 +22,39 @@ from mtlgym.record import Record
 
 METHODS = """# Loss-balancing methods
 
-Each works as an agent (`mtlgym train --agent NAME`, `mtlgym.agents.make(NAME, ...)`) and in a loop
-of one's own (`mtlgym.Balancer(NAME)`). An environment for it is made with the options that
-`mtlgym.agents.environment_options(NAME)` gives: weights as actions, under the method's own
-transform; `mtlgym train` and `mtlgym bench` do so by themselves. Settings follow a colon:
+Each works as an agent (`mtlgym train --agent NAME`, `mtlgym.agents.make(NAME, ...)`) and in your
+own training loop (`mtlgym.Balancer(NAME)`). Create its environment with the options that
+`mtlgym.agents.environment_options(NAME)` returns: weights as actions, under the method's own
+transform; `mtlgym train` and `mtlgym bench` set them automatically. Settings follow a colon:
 `dwa:temperature=1.5,window=25`. With `+si`, the weights of equal, fixed, rlw or dwa multiply the
 losses' logarithms: `rlw+si`."""
 GRADIENTS = """# Gradient-balancing methods
 
-Each maps the tasks' gradients g_t, the rows of G, to one direction: through weights w that it makes
-of the Gramian K = G G^T, or from G itself. Four ways to use one:
+Each maps the tasks' gradients g_t, the rows of G, to one direction: through weights w, computed
+from the Gramian K = G G^T, or from G itself. Four ways to use one:
 
-- under the weights of an agent, in an environment: `gym.make(id, aggregator="nash")`;
-- as an agent by its name, alone or with a loss method or IGBv2 on top, whose weighted terms are
-  then what the gradients are of (Dai, Fei, Lu, UAI 2023, Algorithm 3):
+- in an environment, on the losses that an agent weights: `gym.make(id, aggregator="nash")`;
+- as an agent by its name, alone or combined with a loss method or IGBv2, whose weighted terms are
+  then differentiated (Dai, Fei, Lu, UAI 2023, Algorithm 3):
   `mtlgym bench --agents nash igbv1+nash igbv2+cagrad:c=0.4`;
-- in a loop of one's own: `mtlgym.Balancer("igbv1+nash", shared=model.trunk, heads=model.heads)`;
+- in your own training loop: `mtlgym.Balancer("igbv1+nash", shared=model.trunk, heads=model.heads)`;
 - on a matrix: `mtlgym.balancing.aggregate("mgda", jacobian)`.
 
-Settings follow a colon: `cagrad:c=0.4,rescale=true`. Any aggregator of TorchJD plugs in as
+Settings follow a colon: `cagrad:c=0.4,rescale=true`. Any aggregator of TorchJD is available as
 `torchjd:NAME` (`pip install "mtlgym[torchjd]"`). Parameters that are not shared are trained on the
-losses times w (`weighted`) or as they are (`unit`); each method has the default of its paper's
-code, and `head_weighting` overrides it.
+losses times w (`weighted`) or on the plain losses (`unit`); each method has the default of its
+paper's code, and `head_weighting` overrides it.
 
-Nash-MTL makes its direction from the gradients' directions alone, whatever their lengths, and
-IMTL-G does up to a common factor. So weights that an agent or a loss method puts on the losses
-cancel under Nash-MTL, in the trunk and, with `weighted`, in the heads: in exact arithmetic,
+The direction of Nash-MTL depends on the gradients' directions alone, not on their lengths, and
+that of IMTL-G does so up to a common factor. So weights that an agent or a loss method puts on the
+losses cancel under Nash-MTL, in the trunk and, with `weighted`, in the heads: in exact arithmetic,
 `igbv1+nash` trains as `nash` does."""
-STRATEGY = """## How the tasks' gradients are made
+STRATEGY = """## How the tasks' gradients are computed
 
 The option `jacobian` of an environment and `strategy` of a `Balancer`. `auto` times the exact ones
-in the first step and keeps the fastest; they differ in rounding, so a run that must be repeated bit
-for bit names one. "heads" means: one backward pass through all heads first, then the trunk alone.
-The same figures for a model of yours: `benchmarks/gradient_step.py`."""
+in the first step and keeps the fastest; they differ in rounding, so name one for a run that must be
+repeatable bit for bit. "heads" means: one backward pass through all heads first, then the trunk
+alone. To measure them on your own model: `benchmarks/gradient_step.py`."""
 RECORDS = """# Records
 
 What rewards and features see of a training. A reward is a function of the records before and after
@@ -93,13 +93,13 @@ def gradients() -> str:
     rows = [
         (
             f"`{name}`",
-            "exact" if plan.exact else "approximate",
-            "trunk's output" if plan.from_trunk else "losses",
-            first(plan.kind),
+            "exact" if spec.exact else "approximate",
+            "trunk's output" if spec.from_trunk else "losses",
+            first(spec.kind),
         )
-        for name, plan in STRATEGIES.items()
+        for name, spec in STRATEGIES.items()
     ]
-    strategies = table(("strategy", "", "back from the", "what it does"), rows)
+    strategies = table(("strategy", "", "starts at the", "what it does"), rows)
     return f"{methods(GRADIENTS, GRADIENT_METHODS)}\n{STRATEGY}\n\n{strategies}\n"
 
 

@@ -26,9 +26,9 @@ def aggregate(
 
     Args:
         method: a name and perhaps settings, such as "cagrad:c=0.4", for a fresh state, or a
-            method's instance, whose state goes on.
+            method's instance, whose state is updated.
         jacobian: one task's gradient a row, of any float type, on any device.
-        losses: the tasks' losses, for the methods that make use of them.
+        losses: the tasks' losses, for the methods that use them.
 
     Returns:
         The direction, in the type and on the device of the Jacobian, without a graph.

@@ -46,7 +46,7 @@ class Method(Protocol):
 
     @property
     def needs_same_batch(self) -> bool:
-        """Whether `update(before, after)` wants a batch's losses before and after its step."""
+        """Whether `update(before, after)` takes a batch's losses before and after its step."""
 
     @property
     def needs_epochs(self) -> bool:
@@ -86,7 +86,7 @@ def parse(spec: str) -> tuple[Method | None, GradientMethod | None]:
         A fresh loss method, or None, and a fresh gradient method, or None.
 
     Raises:
-        ValueError: says which part is not understood, and what is known.
+        ValueError: names the part that is not understood, and the known names.
         ImportError: for "torchjd:NAME" without TorchJD.
     """
     first, *rest = re.split(r"\+(?=[A-Za-z_])", spec)  # not the + of 1e+3
@@ -110,7 +110,7 @@ def gradient_method(spec: str) -> GradientMethod:
     """Read "GRADIENT" or "GRADIENT:key=value,...", as `parse` does.
 
     Raises:
-        ValueError: says what is not understood, and what is known.
+        ValueError: names the part that is not understood, and the known names.
         ImportError: for "torchjd:NAME" without TorchJD.
     """
     name, _, settings = spec.partition(":")

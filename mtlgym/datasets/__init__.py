@@ -1,1 +1,1 @@
-"""One loader a file: find, verify, split."""
+"""Data sets: loaders that find, verify and split their files."""

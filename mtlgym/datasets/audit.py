@@ -1,4 +1,4 @@
-"""Whether the data files that are there are sound."""
+"""Integrity checks of the data files that are present."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ from mtlgym.lookup import lookup
 
 
 def audit(name: str) -> dict[Path, str]:
-    """What is wrong with each file of a data set that is there, empty for a sound one.
+    """The damage of each present file of a data set, empty for a sound one.
 
     Checks the embedded file, and the real files that have a `.sha256` beside them, or the whole
     folder where the data set has a check of its own.
@@ -32,7 +32,7 @@ def _compare(path: Path, digest: Path) -> None:
 
 
 def _damage(check: Callable[[], None]) -> str:
-    """What the check says is wrong."""
+    """The damage that the check reports."""
     try:
         check()
     except (OSError, ValueError, ImportError) as error:

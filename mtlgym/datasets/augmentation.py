@@ -1,4 +1,4 @@
-"""Frames as another camera, nearer or mirrored, would have seen them."""
+"""Augmentation of frames: random enlargement and mirroring."""
 
 from dataclasses import replace
 
@@ -58,7 +58,7 @@ def zoom(batch: FrameBatch, scale: float, top: int, left: int) -> FrameBatch:
 
 
 def mirror(batch: FrameBatch) -> FrameBatch:
-    """Left and right exchanged."""
+    """The frame with left and right exchanged."""
     sign = batch.normal.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
     return FrameBatch(
         image=batch.image.flip(-1),

@@ -1,4 +1,4 @@
-"""Images with what is known of every pixel: class, depth and surface normal."""
+"""Images with labels of every pixel: class, depth and surface normal."""
 
 import dataclasses
 from collections.abc import Sequence

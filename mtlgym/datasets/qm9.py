@@ -17,8 +17,35 @@ from mtlgym.datasets import sources
 from mtlgym.datasets.formats.arrays import kept_digest, read_arrays, write_arrays
 from mtlgym.io.atomic import write_atomically
 
+__all__ = ["FULL", "TASKS", "UNITS", "MoleculeBatch", "Molecules", "load", "split", "unpack"]
+
+UNITS = {  # of the targets, by task
+    "mu": "D",
+    "alpha": "bohr^3",
+    "homo": "eV",
+    "lumo": "eV",
+    "r2": "bohr^2",
+    "zpve": "eV",
+    "u0": "eV",
+    "u": "eV",
+    "h": "eV",
+    "g": "eV",
+    "cv": "cal/mol/K",
+}
+TASKS = tuple(UNITS)
+HARTREE = 27.211386246  # eV
+ELEMENTS = np.array([1, 6, 7, 8, 9])  # H, C, N, O, F
+# Energies of the free atoms in eV, by element; u0, u, h and g less their sum are atomisation
+# energies. Source: the data set's atomref file, as in torch_geometric.datasets.qm9.atomrefs.
+FREE_ATOMS = {
+    "u0": [-13.61312172, -1029.86312267, -1485.30251237, -2042.61123593, -2713.48485589],
+    "u": [-13.5745904, -1029.82456413, -1485.26398105, -2042.5727046, -2713.44632457],
+    "h": [-13.54887564, -1029.79887659, -1485.2382935, -2042.54701705, -2713.42063702],
+    "g": [-13.90303183, -1030.25891228, -1485.71166277, -2043.01812778, -2713.88796536],
+}
+FULL = 130_831  # molecules
 MAX_ATOMS = 29
-# Every ordered pair of atoms i != j of a molecule of n atoms, sorted, stands at PAIR_STARTS[n].
+# The ordered pairs of atoms i != j of a molecule of n atoms, sorted, begin at PAIR_STARTS[n].
 PAIRS = np.hstack([np.nonzero(~np.eye(n, dtype=bool)) for n in range(MAX_ATOMS + 1)])
 PAIR_STARTS = np.cumsum([0] + [n * (n - 1) for n in range(MAX_ATOMS)])
 ONE_HOT = np.eye(5, k=-1, dtype=np.float32)  # (bond type, 5); the last column: the distance
@@ -26,7 +53,7 @@ ONE_HOT = np.eye(5, k=-1, dtype=np.float32)  # (bond type, 5); the last column: 
 
 @dataclass(frozen=True, eq=False)
 class MoleculeBatch:
-    """Some molecules as one graph whose parts are not joined.
+    """Some molecules as one graph with a component for each molecule.
 
     Attributes:
         x: one-hot H, C, N, O, F; atomic number; aromatic; sp, sp2, sp3; number of bonded H.
@@ -84,7 +111,7 @@ class Molecules:
     targets: np.ndarray
 
     def __len__(self) -> int:
-        """How many molecules there are."""
+        """The number of molecules."""
         return len(self.sizes)
 
     def batch(self, indices: Sequence[int] | np.ndarray | Tensor) -> MoleculeBatch:
@@ -117,7 +144,7 @@ class Molecules:
 
 
 def starts(counts: np.ndarray) -> np.ndarray:
-    """Where each of several runs begins when they stand one after another."""
+    """The start of each of several runs that follow one another."""
     return np.cumsum(counts) - counts
 
 
@@ -126,37 +153,8 @@ def ranges(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.repeat(first - starts(counts), counts) + np.arange(counts.sum())
 
 
-__all__ = ["FULL", "TASKS", "UNITS", "MoleculeBatch", "Molecules", "load", "split", "unpack"]
-
-UNITS = {  # of the targets, by task
-    "mu": "D",
-    "alpha": "bohr^3",
-    "homo": "eV",
-    "lumo": "eV",
-    "r2": "bohr^2",
-    "zpve": "eV",
-    "u0": "eV",
-    "u": "eV",
-    "h": "eV",
-    "g": "eV",
-    "cv": "cal/mol/K",
-}
-TASKS = tuple(UNITS)
-HARTREE = 27.211386246  # eV
-ELEMENTS = np.array([1, 6, 7, 8, 9])  # H, C, N, O, F
-# Energies of the free atoms in eV, by element; u0, u, h and g less their sum are atomisation
-# energies. Source: the data set's atomref file, as in torch_geometric.datasets.qm9.atomrefs.
-FREE_ATOMS = {
-    "u0": [-13.61312172, -1029.86312267, -1485.30251237, -2042.61123593, -2713.48485589],
-    "u": [-13.5745904, -1029.82456413, -1485.26398105, -2042.5727046, -2713.44632457],
-    "h": [-13.54887564, -1029.79887659, -1485.2382935, -2042.54701705, -2713.42063702],
-    "g": [-13.90303183, -1030.25891228, -1485.71166277, -2043.01812778, -2713.88796536],
-}
-FULL = 130_831  # molecules
-
-
 def unpack(arrays: Mapping[str, np.ndarray]) -> Molecules:
-    """The molecules in the compact arrays that `qm9_raw.parse` gives.
+    """The molecules in the compact arrays that `qm9_raw.parse` returns.
 
     Differs from PyTorch Geometric's QM9 in that aromatic bonds and atoms, and hybridization, are
     filled in: its reader leaves them 0, as it does not sanitise the molecules.
@@ -183,7 +181,7 @@ def unpack(arrays: Mapping[str, np.ndarray]) -> Molecules:
 
 
 def load(data: str = "auto") -> tuple[Molecules, sources.Source]:
-    """All of QM9, or the 10,000 real molecules of it that ship with mtlgym.
+    """Load all of QM9, or the 10,000 real molecules of it that ship with mtlgym.
 
     The first load of the full set reads the package qm9pack (about a minute) and keeps a copy under
     `sources.root()`.
@@ -210,11 +208,11 @@ def load(data: str = "auto") -> tuple[Molecules, sources.Source]:
 
 
 def split(molecules: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Which molecules are "train", "val" and "test": random, disjoint, together all of them.
+    """The indices of "train", "val" and "test": random, disjoint, together all molecules.
 
     The full set has 10,000 for validation, 10,000 for test and 110,831 for training, as the
-    papers do; other sets are split 80 : 10 : 10. The seed is the split's own: it has nothing to do
-    with the seed of a training.
+    papers do; other sets are split 80 : 10 : 10. The seed belongs to the split and is independent
+    of the seed of a training.
     """
     if molecules < 10:
         raise ValueError(f"`molecules` must be at least 10 to be split, not {molecules}")

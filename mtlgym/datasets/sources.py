@@ -32,17 +32,18 @@ def root() -> Path:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a data set is recognised by, how to get it and what stands in for it.
+    """A data set: how its files are recognised, how to get them, and the embedded substitute.
 
     Attributes:
         name: its folder under `root()`.
         files: paths inside that folder; the real set is there when all of them are.
-        remedy: one sentence that says how to get the real files.
-        embedded: file in `mtlgym/datasets/embedded` that stands in for it; where `rendered`, what
-            code of mtlgym makes in its place.
+        remedy: one sentence on how to get the real files.
+        embedded: file in `mtlgym/datasets/embedded` that is used without the real files; where
+            `rendered`, the name of what mtlgym's code renders instead.
         package: installed Python package that brings the real files, empty for none.
-        others: further lists of paths, with `*` for any name; all of one list do as well.
-        rendered: whether what stands in for it is made by code, not read from a file.
+        others: further lists of paths, with `*` for any name; the set is there, too, when all
+            of one list are.
+        rendered: whether the substitute is rendered by code, not read from a file.
         verify: `module:function` that reads the whole folder and raises a ValueError that names a
             damaged file; empty where files have a `.sha256` beside them.
     """
@@ -58,7 +59,7 @@ class Dataset:
 
     @property
     def folder(self) -> Path:
-        """Where the real files are looked for."""
+        """The folder that is searched for the real files."""
         return root() / self.name
 
 
@@ -195,13 +196,14 @@ MODES = ("auto", "real", "embedded")
 
 @dataclass(frozen=True)
 class Source:
-    """Which data were loaded.
+    """The data that were loaded.
 
     Attributes:
         name: of the data set, a key of `DATASETS`.
         kind: "real" for the benchmark's own files, "embedded" for what ships with mtlgym.
         path: of what was read.
-        sha256: hexadecimal digest of what was read; the loaders of large sets say what it covers.
+        sha256: hexadecimal digest of what was read; of large sets, the
+            loader documents what it covers.
     """
 
     name: str
@@ -212,13 +214,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Status:
-    """What can be had of a data set now.
+    """The availability of a data set.
 
     Attributes:
         name: a key of `DATASETS`.
         real: where the real files are, or None.
         remedy: how to get the real files.
-        embedded: the file that stands in for them; the name of what does if it is no file.
+        embedded: the file used without them, or the name of the rendered substitute.
         damage: what is wrong with that file; empty if its SHA-256 is right.
     """
 
@@ -247,7 +249,7 @@ def find(name: str) -> Path | None:
 
 
 def choose(data: str, name: str) -> Path | None:
-    """Where the real files are, or None if the embedded set is to be used.
+    """The folder of the real files, or None if the embedded set is to be used.
 
     Args:
         data: "auto" takes the real files if they are there, else the embedded set with one
@@ -289,7 +291,7 @@ def embedded_file(name: str, folder: Path = EMBEDDED) -> tuple[Path, str]:
 
 
 def status(name: str, folder: Path = EMBEDDED) -> Status:
-    """What can be had of a data set now; reads the embedded file to check it."""
+    """The availability of a data set; reads the embedded file to check it."""
     dataset = lookup(DATASETS, name, "data set")
     if dataset.rendered:
         return Status(name, find(name), dataset.remedy, dataset.embedded, "")

@@ -1,4 +1,4 @@
-"""Labelled texts: what the loaders of text tasks give."""
+"""Labelled texts, as the loaders of text tasks return them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tokenised texts, kept in files that are mapped into memory."""
+"""Tokenised texts, cached in files that are mapped into memory."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ def tokenise(texts: Texts, encode: Encode) -> Tokens:
 
 
 def cached(folder: Path, make: Callable[[], Texts], encode: Encode) -> Tokens:
-    """The tokens in that folder, mapped into memory; made and written first if it is not there.
+    """The tokens in that folder, mapped into memory; computed and written first if missing.
 
     The folder appears when it is complete, so that an interrupted writer leaves nothing behind
     that could be taken for one, and two writers do not meet.
@@ -86,7 +86,7 @@ def cached(folder: Path, make: Callable[[], Texts], encode: Encode) -> Tokens:
 
 
 def key(**parts: Any) -> str:
-    """A folder's name that stands for these plain values."""
+    """A folder name that identifies these plain values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 

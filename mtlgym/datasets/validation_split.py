@@ -1,11 +1,11 @@
-"""Which of a class's training samples are kept for validation."""
+"""Hold out a share of each class's training samples for validation."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def count(samples: int, share: float) -> int:
-    """How many of the samples: the share of them, rounded, but at least one and never all.
+    """The number of held-out samples: the share, rounded, but at least one and never all.
 
     Raises:
         ValueError: if there are less than 2 samples.
@@ -16,7 +16,7 @@ def count(samples: int, share: float) -> int:
 
 
 def by_class(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
-    """The share of each class's samples, the same ones whatever the other classes are.
+    """The held-out samples of each class, independent of the other classes.
 
     Args:
         labels: each sample's class, (samples,).

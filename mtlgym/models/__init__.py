@@ -1,1 +1,1 @@
-"""One nn.Module a file: a shared `trunk` and one head a task in `heads`."""
+"""Models: modules with a shared `trunk` and one head for each task in `heads`."""

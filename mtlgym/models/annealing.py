@@ -1,4 +1,4 @@
-"""What changes in the objective of variational multi-task learning as training goes on."""
+"""Annealing of the objective of variational multi-task learning during training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MOST = 1e38  # of any number, which float32 holds
 class Annealing:
     """Weights of the divergences, which rise, and the temperature of A's draws, which falls.
 
-    All are functions of the optimizer steps made, whatever the number of tasks is.
+    All are functions of the number of optimizer steps, whatever the number of tasks.
 
     Source: Variational Multi-Task Learning (2021), section 4.2, and its published code.
     Differs from the code in that the number of tasks has no effect; there, the weight of w's
@@ -30,9 +30,9 @@ class Annealing:
 
     Attributes:
         kl_z: weight of z's divergence at the start; 0 in the text.
-        kl_z_rate: what is added to it each step, up to a weight of 1; 1e-6 in the text.
+        kl_z_rate: its increase in each step, up to a weight of 1; 1e-6 in the text.
         kl_w: weight of w's divergence at the start.
-        kl_w_rate: what is added to it each step, up to a weight of 1.
+        kl_w_rate: its increase in each step, up to a weight of 1.
         cooling: `compounded`, the temperature is multiplied by exp(-rate s) at every step s that
             is a multiple of `cooling_every`, or `exponential`, it is exp(-rate s) at the last of
             these (Jang, Gu, Poole, 2016, which the text refers to).

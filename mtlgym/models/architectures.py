@@ -1,11 +1,11 @@
-"""Routing networks, and what they are compared with, by the names that their paper uses."""
+"""Routing networks and their baselines, by the names that their paper uses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from mtlgym.models.cross_stitch import CrossStitch
-from mtlgym.models.heads import Form, Head
+from mtlgym.models.heads import Head, HeadSizes
 from mtlgym.models.routed import Routed
 from mtlgym.models.soft_mixture import SoftMixture
 from mtlgym.models.static_route import StaticRoute
@@ -13,15 +13,15 @@ from mtlgym.models.static_route import StaticRoute
 
 @dataclass(frozen=True)
 class Architecture:
-    """A head, and which agents are meant to stand in front of it.
+    """A head, and the kind of agents that route its samples.
 
     Attributes:
-        build: makes the head, from torch's default generator.
+        build: builds the head, initialised from torch's default generator.
         dispatch: "task" for an agent a task, "learned" for an agent that is picked by one that
             learns to, "single" for one agent; None where there is nothing to decide.
     """
 
-    build: Callable[[Form], Head]
+    build: Callable[[HeadSizes], Head]
     dispatch: str | None
 
 

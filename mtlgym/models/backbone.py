@@ -1,4 +1,4 @@
-"""What turns images into features: a network, and the form that it wants images in."""
+"""A network that turns images into features, and the form of its input images."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ FAULTS = (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, V
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A network that is not trained, by the name that its features are kept under.
+    """A network that is not trained, with the name under which its features are stored.
 
     An image goes in as (pixels / 255 - mean) / std.
 
     Attributes:
-        name: how it is called; without the folders above it where it was read from files.
+        name: the backbone's; the folder's or file's own name where it was read from files.
         module: in eval mode; float32 images (n, 3, side, side) in red, green and blue -> features
             (n, width).
         side: pixels.
@@ -35,7 +35,7 @@ class Backbone:
 
 
 def probe(name: str, module: nn.Module, side: int) -> None:
-    """See that one image and two images give a row of floating-point numbers each.
+    """Check that one image and two images give one row of floating-point numbers each.
 
     Raises:
         ValueError: if they do not; names the backbone, and says what came instead.

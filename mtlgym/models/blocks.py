@@ -1,4 +1,4 @@
-"""Blocks, the parts of a routed layer, and how rows get to the ones that they chose."""
+"""Blocks, the parts of a routed layer, and the routing of rows to blocks."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mtlgym.models.heads import Form
+from mtlgym.models.heads import HeadSizes
 
 PASS = None  # stands for a block that gives what it takes
 
@@ -23,8 +23,8 @@ def layer(count: int, inputs: int, outputs: int, last: bool) -> nn.ModuleList:
     return nn.ModuleList(block(inputs, outputs, last) for _ in range(count))
 
 
-def layers(form: Form, counts: Sequence[int]) -> nn.ModuleList:
-    """A layer a depth, with as many blocks as `counts`, (depth,), says."""
+def layers(form: HeadSizes, counts: Sequence[int]) -> nn.ModuleList:
+    """One layer for each depth, with `counts`, (depth,), blocks."""
     return nn.ModuleList(
         layer(count, inputs, outputs, last=depth == form.depth - 1)
         for depth, (count, (inputs, outputs)) in enumerate(
@@ -38,7 +38,7 @@ def route(
     choice: Int[Tensor, " rows"],
     values: Float[Tensor, "rows inputs"],
 ) -> Float[Tensor, "rows outputs"]:
-    """Apply to each row the block that it chose, with one call a block in use.
+    """Apply the chosen block to each row, with one call for each block in use.
 
     y_i = blocks[choice_i](x_i). Blocks that no row chose are not called, so their parameters get
     no gradient at all.

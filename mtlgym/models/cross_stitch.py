@@ -1,4 +1,4 @@
-"""One network a task, whose layers mix what all of them computed."""
+"""One network for each task, whose layers mix the outputs of all."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mtlgym.models import blocks
-from mtlgym.models.heads import Form
+from mtlgym.models.heads import HeadSizes
 
 OWN = 0.9  # weight at the start of what a task's own column computed
 
@@ -26,11 +26,11 @@ class CrossStitch(nn.Module):
 
     Attributes:
         layers: the blocks, by depth and task, named as those of `Routed`.
-        alpha: what column k takes of column j, (depth, tasks, tasks).
+        alpha: the weight of column j's output in column k's input, (depth, tasks, tasks).
     """
 
-    def __init__(self, form: Form) -> None:
-        """Make the columns, from torch's default generator.
+    def __init__(self, form: HeadSizes) -> None:
+        """Build the columns, initialised from torch's default generator.
 
         Raises:
             ValueError: if the form asks for a choice, or for other blocks than one a task.
@@ -57,7 +57,7 @@ class CrossStitch(nn.Module):
         task: Int[Tensor, " samples"],
         action: Int[Tensor, " samples"],
     ) -> Float[Tensor, "samples tasks outputs"]:
-        """What the columns make of it, mixed; there is no choice."""
+        """The mixed outputs of the columns; there is no choice."""
         columns = zip(self.layers[depth].children(), state.unbind(dim=1), strict=True)
         outputs = torch.stack([block(column) for block, column in columns], dim=1)
         return torch.einsum("kj,njv->nkv", self.alpha[depth], outputs)

@@ -35,7 +35,7 @@ class EfficientNetLite0(nn.Module):
     """
 
     def __init__(self) -> None:
-        """Make the layers, from torch's default generator."""
+        """Build the layers, initialised from torch's default generator."""
         super().__init__()
         blocks, before = [], STEM
         for count, kernel, stride, expansion, channels in STAGES:

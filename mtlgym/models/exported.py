@@ -1,4 +1,4 @@
-"""A network in a file of `torch.export` as a backbone, without what would need a pickle."""
+"""A network in a file of `torch.export` as a backbone, refused if it needs a pickle."""
 
 import io
 import json
@@ -17,7 +17,7 @@ CONFIG = "_config.json"  # ends the name of a list of an archive's weights or co
 
 
 def from_export(path: Path) -> Backbone:
-    """The network that `torch.export.save` wrote.
+    """Load a network that `torch.export.save` wrote.
 
     It takes pixels in [0, 1], so it normalises them itself. It must have been exported in eval
     mode, with an example of its one input, (n, 3, side, side), and with any n allowed. As a graph

@@ -1,4 +1,4 @@
-"""Diagonal Gaussians: sampling, divergence, pooling, and what a linear layer makes of one."""
+"""Diagonal Gaussians: sampling, divergence, pooling, and the output of a linear layer."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Gaussian:
     variance: Tensor
 
     def sample(self, count: int) -> Tensor:
-        """So many draws, (count, *shape), that gradients flow through.
+        """Draw `count` samples, (count, *shape), through which gradients flow.
 
         Source: Kingma and Welling (2013), the reparameterisation trick.
         """
@@ -31,7 +31,7 @@ class Gaussian:
         return torch.addcmul(self.mean, self.variance.clamp_min(TINY).sqrt(), noise)
 
     def detach(self) -> "Gaussian":
-        """The same distribution, which no gradient flows into."""
+        """The same distribution without gradients."""
         return Gaussian(self.mean.detach(), self.variance.detach())
 
     def __getitem__(self, index: slice | tuple[slice | Tensor, ...]) -> "Gaussian":
@@ -40,7 +40,7 @@ class Gaussian:
 
 
 def precise(mean: Tensor, variance: Tensor) -> Gaussian:
-    """The distribution in float32 at least, whatever precision a forward pass runs under."""
+    """The distribution in at least float32, whatever the precision of the forward pass."""
     kind = torch.promote_types(mean.dtype, torch.float32)
     return Gaussian(mean.to(kind), variance.to(kind))
 
@@ -74,7 +74,7 @@ def pool(weights: Float[Tensor, "chosen tasks"], others: Gaussian) -> Gaussian:
     closed form: one Gaussian stands for it, and the KL against that bounds nothing.
 
     Args:
-        weights: A, a row a task that wants a prior.
+        weights: A, one row for each task whose prior is computed.
         others: the tasks' distributions, (tasks, *shape).
     """
     with torch.autocast(weights.device.type, enabled=False):
@@ -83,10 +83,10 @@ def pool(weights: Float[Tensor, "chosen tasks"], others: Gaussian) -> Gaussian:
 
 
 def pool_each(weights: Float[Tensor, "chosen tasks"], others: Gaussian) -> Gaussian:
-    """As `pool`, of distributions that each sample has its own of.
+    """As `pool`, with distributions of their own for each sample.
 
     Args:
-        weights: A, a row a task that wants a prior.
+        weights: A, one row for each task whose prior is computed.
         others: (chosen, samples, tasks, latent).
     """
     with torch.autocast(weights.device.type, enabled=False):

@@ -8,9 +8,14 @@ from torch.nn import functional
 from mtlgym.models.gaussian import Gaussian, precise, through
 from mtlgym.models.task_rows import TaskRows
 
+RHO = -3.0  # initial rho, with sigma = softplus(rho)
+SPREAD = 0.1  # initial standard deviation of means and rhos
+
+Features = Float[Tensor, "chosen samples width"]
+
 
 class StackedLinear(nn.Module):
-    """Linear layers of equal form side by side, initialised as torch's own are.
+    """One linear layer for each task, all of equal sizes, initialised as torch's own are.
 
     Attributes:
         weight: of each task, (inputs, outputs).
@@ -18,7 +23,7 @@ class StackedLinear(nn.Module):
     """
 
     def __init__(self, tasks: int, inputs: int, outputs: int) -> None:
-        """Draw the parameters evenly from [-1 / sqrt(inputs), 1 / sqrt(inputs)]."""
+        """Draw the parameters uniformly from [-1 / sqrt(inputs), 1 / sqrt(inputs)]."""
         super().__init__()
         bound = inputs**-0.5
         self.weight = TaskRows(torch.empty(tasks, inputs, outputs).uniform_(-bound, bound))
@@ -27,20 +32,15 @@ class StackedLinear(nn.Module):
     def forward(
         self, x: Float[Tensor, "chosen samples inputs"], tasks: slice
     ) -> Float[Tensor, "chosen samples outputs"]:
-        """Each task's samples through its own layer; `tasks` says which tasks these are."""
+        """Each task's samples through its own layer; `tasks` are the tasks' indices."""
         return torch.baddbmm(self.bias(tasks), x, self.weight(tasks))
-
-
-RHO, SPREAD = -3.0, 0.1  # of sigma = softplus(rho), and the deviation of means and rhos, at first
-
-Features = Float[Tensor, "chosen samples width"]
 
 
 class Perceptron(nn.Module):
     """One hidden layer, then the mean and rho of each latent number; sigma = softplus(rho).
 
-    Source: Variational Multi-Task Learning (2021), sections 2.3 and 4.2; how many layers of how
-    many units its perceptrons have is not said there.
+    Source: Variational Multi-Task Learning (2021), sections 2.3 and 4.2; the
+    number of layers and of their units is not given there.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Perceptron(nn.Module):
         Args:
             width: of the features.
             hidden: units of the hidden layer.
-            latent: numbers that are given.
+            latent: number of latent variables.
             tasks: how many have layers of their own; None for shared layers.
             spread: whether there is a variance; without it the outputs are points.
         """

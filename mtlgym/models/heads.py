@@ -1,4 +1,4 @@
-"""What follows a trunk: layers of small blocks that a sample may be routed through."""
+"""Heads behind a trunk: layers of small blocks through which samples may be routed."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -12,20 +12,20 @@ from mtlgym import checks
 
 
 @dataclass(frozen=True)
-class Form:
+class HeadSizes:
     """The sizes of a head.
 
     Source: Rosenbaum, Klinger, Riemer (ICLR 2018), https://arxiv.org/abs/1711.01239: three fully
     connected layers, a block a task in each, which are 128 wide as far as is known.
 
     Attributes:
-        features: length of the vectors that the trunk gives.
-        classes: scores that each task wants.
-        tasks: that share the head.
+        features: length of the trunk's output vectors.
+        classes: scores of each task.
+        tasks: number of tasks that share the head.
         width: length of the vectors between two layers.
-        blocks: of a layer; None for one a task.
+        blocks: number of blocks in a layer; None for one for each task.
         depth: layers, so decisions of a route; the last one gives the scores.
-        passes: whether a sample may skip a hidden layer, where the head lets it choose.
+        passes: whether a sample may skip a hidden layer, in heads with a choice of blocks.
 
     Raises:
         ValueError: for a number below 1; names the field.
@@ -49,7 +49,7 @@ class Form:
 
     @property
     def blocks_a_layer(self) -> int:
-        """How many blocks a layer has."""
+        """The number of blocks in a layer."""
         return self.tasks if self.blocks is None else self.blocks
 
     @property
@@ -76,22 +76,22 @@ class Form:
 
 @runtime_checkable
 class Head(Protocol):
-    """A module that takes samples from features to class scores, one decision a layer.
+    """A module from features to class scores, with one decision for each layer.
 
-    `state` has a row a sample, and rows do not see each other, so any of them may be taken out.
+    `state` has one row for each sample, and rows are independent, so any of them may be removed.
     """
 
     @property
     def tasks(self) -> int:
-        """The tasks that it knows, 0 to `tasks` - 1."""
+        """The number of tasks; their indices are 0 to `tasks` - 1."""
 
     @property
     def depth(self) -> int:
-        """Decisions of a route."""
+        """The number of decisions in a route."""
 
     @property
     def actions(self) -> int:
-        """What a decision chooses from; 1 where there is no choice."""
+        """The number of actions of a decision; 1 where there is no choice."""
 
     @property
     def allowed(self) -> NDArray[np.bool_]:
@@ -99,7 +99,7 @@ class Head(Protocol):
 
     @property
     def width(self) -> int:
-        """The longest vector that `value` gives at any depth, features and scores included."""
+        """Length of the longest vector of `value` at any depth, features and scores included."""
 
     def start(self, features: Float[Tensor, "samples features"]) -> Float[Tensor, "samples ..."]:
         """The state before the first layer."""

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub, or of a local folder in its form, and whether they are whole."""
+"""Loads complete models of the Hugging Face hub, or of a local folder in its form."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ POOLER = "pooler."  # parameters that a model can do without
 
 
 def load(argument: str, name: str, read: Callable[[str], Any], files: str) -> tuple[Any, Any]:
-    """What goes with a model, and the model in float32, which has a pooler only if the files do.
+    """Load a model's processor, and the model in float32, with a pooler only if the files have one.
 
     Args:
         argument: what the name was given as, for messages.
@@ -55,7 +55,7 @@ def load(argument: str, name: str, read: Callable[[str], Any], files: str) -> tu
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars and reports of transformers inside."""
+    """Suppress progress bars and reports of transformers inside."""
     shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()

@@ -1,4 +1,4 @@
-"""Pretrained text encoders: from a folder or the Hugging Face hub, and whether they are whole."""
+"""Pretrained text encoders: loaded from a folder or the Hugging Face hub, and checked."""
 
 import copy
 import sys
@@ -42,7 +42,7 @@ def pretrained(name: str) -> Encoder:
 
 
 def _probe(name: str, tokeniser: Tokeniser, model: Any) -> None:
-    """See that two texts which differ in their end differ in tokens and in the first vector."""
+    """Check that two texts which differ in their end differ in tokens and in the first vector."""
     ids, types = tokeniser.encode(64, ["this film is good", "this film is bad"], None)
     if ids[0] == ids[1]:
         raise ValueError(f"`encoder` {name!r} has no tokenizer that tells words apart")

@@ -1,4 +1,4 @@
-"""How much each task's prior takes from every other task."""
+"""The weights of the other tasks in each task's prior."""
 
 from collections.abc import Callable
 
@@ -63,14 +63,14 @@ PRIORS: dict[str, Callable[[Logits, Tensor, bool], Weights]] = {
 
 
 class Relatedness(nn.Module):
-    """The matrix A: row t weighs the other tasks in task t's prior, and its diagonal is 0.
+    """The matrix A: row t weights the other tasks in task t's prior, and its diagonal is 0.
 
     Attributes:
-        logits: what is learnt, a row a task, (tasks,), 0 at first; the diagonal has no effect.
+        logits: the parameters, a row for each task, (tasks,), 0 at first; the diagonal is unused.
     """
 
     def __init__(self, tasks: int, prior: str) -> None:
-        """Take the number of tasks, at least 2, and a key of `PRIORS`."""
+        """Create the parameters for at least 2 tasks; `prior` is a key of `PRIORS`."""
         super().__init__()
         self._weigh = lookup(PRIORS, prior, "prior")
         self.logits = TaskRows(torch.zeros(tasks, tasks), learnt=prior != "mean")

@@ -1,11 +1,11 @@
-"""Layers of which each sample uses one block, the one that it is routed to."""
+"""Layers in which each sample is routed to one block."""
 
 import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mtlgym.models import blocks
-from mtlgym.models.heads import Form
+from mtlgym.models.heads import HeadSizes
 
 
 class Routed(nn.Module):
@@ -13,7 +13,7 @@ class Routed(nn.Module):
 
     v_{d+1} = block_{d, a_d}(v_d). At depth d the actions 0 to blocks - 1 are that layer's blocks.
     With `recursive`, the hidden layers share one pool of (depth - 1) x blocks, so a sample may use
-    a block again, and the actions are the pool's blocks; the classification layer stays apart. With
+    a block again, and the actions are the pool's blocks; the classification layer is separate. With
     `recursive` or `passes`, the last action is PASS, which keeps v as it is, and is possible at
     hidden depths alone.
 
@@ -24,8 +24,8 @@ class Routed(nn.Module):
         layers: the blocks, by depth and action; with `recursive`, the pool and the last layer.
     """
 
-    def __init__(self, form: Form, recursive: bool = False) -> None:
-        """Make the blocks, from torch's default generator.
+    def __init__(self, form: HeadSizes, recursive: bool = False) -> None:
+        """Build the blocks, initialised from torch's default generator.
 
         Raises:
             ValueError: if PASS is an action and the features are not of the hidden layers' width.
@@ -62,7 +62,7 @@ class Routed(nn.Module):
         task: Int[Tensor, " samples"],
         action: Int[Tensor, " samples"],
     ) -> Float[Tensor, "samples outputs"]:
-        """What the chosen blocks make of it; the task does not matter."""
+        """The outputs of the chosen blocks; the task is ignored."""
         hidden = depth < self.depth - 1
         place = depth if not self._recursive else 0 if hidden else -1
         choices: list[nn.Module | None] = [*self.layers[place].children()]

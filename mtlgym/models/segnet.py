@@ -71,7 +71,7 @@ class SegNet(nn.Module):
     """
 
     def __init__(self, outputs: Sequence[int], filters: Sequence[int] = FILTERS) -> None:
-        """Make the trunk and a head a task with that many output channels."""
+        """Build the trunk and one head for each task with that many output channels."""
         super().__init__()
         if not outputs or min(outputs) < 1:
             raise ValueError(f"`outputs` must be channels of at least one head, not {outputs}")

@@ -20,7 +20,7 @@ class SimpleConv(nn.Module):
     """
 
     def __init__(self, channels: int, filters: int = FILTERS, stages: int = STAGES) -> None:
-        """Make the stages, from torch's default generator, for images of that many channels."""
+        """Build the stages for `channels` inputs, drawn from torch's default generator."""
         super().__init__()
         for name, value in (("channels", channels), ("filters", filters), ("stages", stages)):
             checks.integer(name, value, least=1)

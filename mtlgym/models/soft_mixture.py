@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mtlgym.models import blocks
-from mtlgym.models.heads import Form
+from mtlgym.models.heads import HeadSizes
 
 
 class SoftMixture(nn.Module):
@@ -23,8 +23,8 @@ class SoftMixture(nn.Module):
         logits: of the attention, (tasks, depth, blocks).
     """
 
-    def __init__(self, form: Form) -> None:
-        """Make the blocks, from torch's default generator.
+    def __init__(self, form: HeadSizes) -> None:
+        """Build the blocks, initialised from torch's default generator.
 
         Raises:
             ValueError: if the form lets samples skip layers.

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mtlgym.models import blocks
-from mtlgym.models.heads import Form
+from mtlgym.models.heads import HeadSizes
 
 
 class StaticRoute(nn.Module):
@@ -22,8 +22,8 @@ class StaticRoute(nn.Module):
         layers: the blocks, by depth and task, named as those of `Routed`.
     """
 
-    def __init__(self, form: Form, own: int) -> None:
-        """Make the blocks, from torch's default generator.
+    def __init__(self, form: HeadSizes, own: int) -> None:
+        """Build the blocks, initialised from torch's default generator.
 
         Args:
             form: sizes; `blocks` and `passes` do not apply.
@@ -55,7 +55,7 @@ class StaticRoute(nn.Module):
         task: Int[Tensor, " samples"],
         action: Int[Tensor, " samples"],
     ) -> Float[Tensor, "samples outputs"]:
-        """What the tasks' blocks make of it; there is no choice."""
+        """The outputs of the tasks' blocks; there is no choice."""
         choice = torch.zeros_like(task) if depth < self._shared else task
         return blocks.route([*self.layers[depth].children()], choice, state)
 

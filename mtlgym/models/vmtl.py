@@ -15,13 +15,15 @@ from mtlgym.models.relatedness import Relatedness
 from mtlgym.models.task_rows import ALL, TaskRows
 from mtlgym.models.vmtl_design import Design
 
+ANNEALING = Annealing()
+
 
 class Classifiers(nn.Module):
-    """Parameters of its own for each task, without a bias.
+    """Linear classifiers without a bias, one for each task.
 
     Attributes:
         mean: of each task, (classes, latent).
-        rho: of sigma = softplus(rho), in the same shape; None where vectors are certain.
+        rho: of sigma = softplus(rho), in the same shape; None for points.
     """
 
     def __init__(self, tasks: int, classes: int, latent: int, *, spread: bool) -> None:
@@ -60,9 +62,6 @@ class AmortisedClassifiers(nn.Module):
         return self.perceptron(centres, ALL)
 
 
-ANNEALING = Annealing()
-
-
 @dataclass(frozen=True, eq=False)
 class Terms:
     """The parts of the tasks' losses, each (chosen,) and in nats.
@@ -87,19 +86,19 @@ class VMTL(nn.Module):
     """An encoder of z and classifiers w for several tasks with one label space.
 
     q(z|x) and q(w) are diagonal Gaussians, or points, and class scores are z w. The prior of a
-    task's z and w is made of the other tasks' posteriors, weighed by A: see `gaussian.pool`. No
-    gradient flows into the other tasks' posteriors, so that A is learnt through divergences alone.
+    task's z and w is a mixture of the other tasks' posteriors with weights A: see `gaussian.pool`.
+    No gradient flows into the other tasks' posteriors, so A is learnt through divergences alone.
 
     Source: Variational Multi-Task Learning (2021), section 2; its published code for what the text
     leaves open.
 
     Attributes:
-        tasks: their number.
-        design: what it was built by.
+        tasks: the number of tasks.
+        design: the sizes and the variant of the model.
         annealing: its schedules.
         trunk: what the tasks share: `encoder` but in `stl` and `vstl`, and `classifiers` where
             amortised.
-        heads: what they do not share, a parameter a task.
+        heads: what the tasks do not share, one parameter for each task.
         relatedness: A for `z` and for `w`, where there are such; empty for a single task.
         centres: the mean training features of each class, (tasks, classes, width), where needed.
     """
@@ -144,7 +143,7 @@ class VMTL(nn.Module):
         self.register_buffer("step", torch.zeros(()), persistent=False)
 
     def at(self, step: int) -> None:
-        """Say how many optimizer steps have been made, which the objective depends on."""
+        """Set the number of optimizer steps so far, which the objective depends on."""
         self.step.fill_(step)
 
     def forward(
@@ -159,8 +158,8 @@ class VMTL(nn.Module):
         Args:
             x: features.
             labels: classes.
-            related: for each sample, what each task's features of its class come to; without,
-                they are the class's mean training features.
+            related: for each sample, each task's features of its class; None for the class's mean
+                training features.
             tasks: which tasks the samples are of.
         """
         z, w = self._posteriors(x, tasks)

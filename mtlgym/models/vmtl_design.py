@@ -9,14 +9,14 @@ from mtlgym.models.relatedness import PRIORS
 
 
 @dataclass(frozen=True)
-class Form:
-    """What a model shares, and what it knows as a distribution.
+class VMTLVariant:
+    """The variant of a model: what the tasks share, and what is a distribution.
 
     Attributes:
         shared: whether the tasks share the encoder; without, nothing at all.
         latent: whether z is Gaussian; without, a point.
         classifiers: what w is: `point`, `gaussian` or `amortised`.
-        related: whether priors are made of the other tasks' posteriors; without, N(0, I).
+        related: whether priors are mixtures of the other tasks' posteriors; otherwise N(0, I).
     """
 
     shared: bool
@@ -26,13 +26,13 @@ class Form:
 
 
 MODELS = {
-    "bmtl": Form(shared=True, latent=False, classifiers="point"),
-    "stl": Form(shared=False, latent=False, classifiers="point"),
-    "vmtl": Form(shared=True, latent=True, classifiers="gaussian"),
-    "vmtl_ac": Form(shared=True, latent=True, classifiers="amortised"),
-    "vmtl_w": Form(shared=True, latent=False, classifiers="gaussian"),
-    "vmtl_z": Form(shared=True, latent=True, classifiers="point"),
-    "vstl": Form(shared=False, latent=True, classifiers="gaussian", related=False),
+    "bmtl": VMTLVariant(shared=True, latent=False, classifiers="point"),
+    "stl": VMTLVariant(shared=False, latent=False, classifiers="point"),
+    "vmtl": VMTLVariant(shared=True, latent=True, classifiers="gaussian"),
+    "vmtl_ac": VMTLVariant(shared=True, latent=True, classifiers="amortised"),
+    "vmtl_w": VMTLVariant(shared=True, latent=False, classifiers="gaussian"),
+    "vmtl_z": VMTLVariant(shared=True, latent=True, classifiers="point"),
+    "vstl": VMTLVariant(shared=False, latent=True, classifiers="gaussian", related=False),
 }
 
 
@@ -80,6 +80,6 @@ class Design:
         checks.flag("kl_per_number", self.kl_per_number)
 
     @property
-    def form(self) -> Form:
+    def form(self) -> VMTLVariant:
         """What is shared, and what is a distribution."""
         return MODELS[self.model]

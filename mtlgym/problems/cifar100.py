@@ -13,7 +13,7 @@ from mtlgym.problems.images import ImageProblem
 def build(
     data: str = "auto", tasks: int | Sequence[str] | None = None, validation: float = 0.1
 ) -> ImageProblem:
-    """CIFAR-100's superclasses, each a task that tells its five classes apart.
+    """CIFAR-100's superclasses, each a task of classifying its five classes.
 
     2,500 images a task are for training, of which `validation` is held out, and 500 for the test.
 

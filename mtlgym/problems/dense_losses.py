@@ -53,7 +53,7 @@ def masked_mean(values: Float[Tensor, "batch height width"], mask: Mask) -> Floa
 
 @dataclass(frozen=True)
 class Objective:
-    """What a task wants.
+    """The loss of a task and the channels of its output.
 
     Attributes:
         channels: of its head.

@@ -31,32 +31,32 @@ BINS = 18_000  # of the angles from 0 to 180 degrees: the median is exact to 0.0
 
 @runtime_checkable
 class Meter(Protocol):
-    """Adds up what a task's metrics need."""
+    """Accumulates the sums that a task's metrics need."""
 
     def add(self, output: Tensor, batch: FrameBatch) -> int:
-        """Count a batch; give the number of its pixels whose truth is known."""
+        """Add a batch; return the number of its pixels whose truth is known."""
         ...
 
     def values(self) -> dict[str, float]:
-        """The metrics of all that was added, by name."""
+        """The metrics of all batches so far, by name."""
         ...
 
 
 class Segmentation:
     """Mean intersection over union and pixel accuracy, in [0, 1], from one confusion matrix.
 
-    The mean is over the classes that are there in the truth or the prediction.
+    The mean is over the classes that occur in the truth or the prediction.
 
     Source: the published code of Liu, Johns, Davison (CVPR 2019), https://github.com/lorenmt/mtan.
     Differs from it in that a class that is in neither is left out, where the code gives NaN.
     """
 
     def __init__(self) -> None:
-        """Nothing is counted yet."""
+        """Start with empty counts."""
         self._confusion = np.zeros((len(CLASSES), len(CLASSES)), np.int64)  # truth, prediction
 
     def add(self, output: Tensor, batch: FrameBatch) -> int:
-        """Count a batch; `output` are logits."""
+        """Add a batch; `output` are logits."""
         known = batch.label >= 0
         cells = len(CLASSES) * batch.label[known] + output.argmax(dim=1)[known]
         counts = torch.bincount(cells, minlength=self._confusion.size)
@@ -64,7 +64,7 @@ class Segmentation:
         return len(cells)
 
     def values(self) -> dict[str, float]:
-        """Metrics of all that was added."""
+        """The metrics of all batches so far."""
         right = self._confusion.diagonal()
         union = self._confusion.sum(axis=0) + self._confusion.sum(axis=1) - right
         there = union > 0
@@ -78,7 +78,7 @@ class Depth:
     """Mean absolute error in metres, and mean error relative to the true depth."""
 
     def __init__(self) -> None:
-        """Nothing is added yet."""
+        """Start with empty sums."""
         self._sums = np.zeros(3)  # absolute, relative, pixels
 
     def add(self, output: Tensor, batch: FrameBatch) -> int:
@@ -90,7 +90,7 @@ class Depth:
         return len(truth)
 
     def values(self) -> dict[str, float]:
-        """Metrics of all that was added."""
+        """The metrics of all batches so far."""
         absolute, relative, pixels = self._sums
         return {"abs_err": float(absolute / pixels), "rel_err": float(relative / pixels)}
 
@@ -99,7 +99,7 @@ class Normal:
     """Mean and median angle in degrees, and the shares of angles below three bounds."""
 
     def __init__(self) -> None:
-        """Nothing is added yet."""
+        """Start with empty sums."""
         self._histogram = np.zeros(BINS, np.int64)
         self._sums = np.zeros(5)  # angle, below each bound, pixels
 
@@ -113,7 +113,7 @@ class Normal:
         return len(degrees)
 
     def values(self) -> dict[str, float]:
-        """Metrics of all that was added."""
+        """The metrics of all batches so far."""
         *sums, pixels = self._sums
         mean, *within = (float(each / pixels) for each in sums)
         shares = dict(zip(("within_11.25", "within_22.5", "within_30"), within, strict=True))
@@ -137,7 +137,7 @@ class PerBatch:
         return pixels
 
     def values(self) -> dict[str, float]:
-        """Averages over the batches that were added."""
+        """The averages over all batches so far."""
         return {k: float(np.mean([b[k] for b in self._batches])) for k in self._batches[0]}
 
 

@@ -36,8 +36,8 @@ class DomainBatch:
     Attributes:
         x: scaled features.
         labels: classes.
-        related: what each task's training features of a sample's class come to, for that sample;
-            None where the classes' means do.
+        related: for each sample, each task's training features of its class, averaged with
+            attention; None where the class means are used.
     """
 
     x: Float[Tensor, "samples width"]
@@ -51,7 +51,7 @@ class DomainBatch:
 
 
 class DomainSplit:
-    """One split of the domains: a source a domain."""
+    """One split of the domains, with one source for each domain."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class DomainSplit:
         classes: int,
         related: Sequence[Float[Tensor, "_ tasks width"]] | None = None,
     ) -> None:
-        """Hold each domain's samples, and what is related to them if it is wanted."""
+        """Keep each domain's samples, and what is related to them if it is used."""
         self.sizes = tuple(len(each) for each in labels)
         self.features = tuple(features)
         self.labels = tuple(labels)
@@ -68,7 +68,7 @@ class DomainSplit:
         self._related = related
 
     def batch(self, source: int, indices: NDArray[Any], seed: int) -> DomainBatch:
-        """These samples of a domain; nothing is drawn by chance."""
+        """These samples of a domain; `seed` is not used."""
         chosen = torch.from_numpy(np.asarray(indices))
         related = None if self._related is None else self._related[source][chosen]
         return DomainBatch(self.features[source][chosen], self.labels[source][chosen], related)
@@ -158,7 +158,7 @@ def _attended(x: Tensor, own: Tensor, others: Tensor, theirs: Tensor) -> Tensor:
 def _repeated(
     samples: NDArray[np.int64], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """So many of the samples, in fresh permutations one after the other."""
+    """`count` of the samples, in fresh permutations one after the other."""
     turns = -(-count // len(samples))
     return np.concatenate([rng.permutation(samples) for _ in range(turns)])[:count]
 
@@ -173,12 +173,12 @@ class Labels:
 
     Attributes:
         features: `files` for those in the data set's folder, the name of a folder in its folder
-            `features`, or `auto` for what there is.
+            `features`, or `auto` to search for them.
         scaling: a key of `SCALES`: how the features are scaled.
         fraction: share of each class's samples that are for training and validation, at least one.
-        validation: share of these that is held out, as far as a sample of each class stays.
-        split_seed: of which samples they are.
-        related: what stands in z's prior for another task's samples of the class: their
+        validation: share of these that is held out, leaving at least one sample of each class.
+        split_seed: of the choice of the samples.
+        related: the features that represent another task's samples of the class in z's prior: their
             `class_mean` (the text), or a mean by `attention` for each sample (the code).
     """
 
@@ -215,7 +215,7 @@ class Measurement:
     attack: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
+        """Refuse values that are not allowed."""
         checks.integer("test_samples", self.test_samples, least=0)
         if isinstance(self.attack, str) or not isinstance(self.attack, Sequence):
             raise ValueError(f"`attack` must be a list or tuple of shifts, not {self.attack!r}")
@@ -240,18 +240,19 @@ def build(
     annealing: Annealing = ANNEALING,
     measurement: Measurement = MEASUREMENT,
 ) -> Problem:
-    """Domains with one label space, with few labels each, as variational multi-task learning has.
+    """Domains with one label space and few labels each, as in variational multi-task learning.
 
     A loss is the negative log likelihood in nats and, where z or w is a distribution, their
-    weighted divergences from priors that are made of the other tasks' posteriors. So task weights
-    and gradient methods act on all three. Batches have all classes alike. Metrics are the accuracy
-    (which alone counts in scores), the negative log likelihood and the calibration error.
+    weighted divergences from priors that are mixtures of the other tasks' posteriors, so that task
+    weights and gradient methods act on all three. Every batch has equally many samples of each
+    class. Metrics are the accuracy (which alone counts in scores), the negative log likelihood and
+    the calibration error.
 
     Source: Variational Multi-Task Learning (2021), an ICLR submission and a NeurIPS paper; its
     published code for what the text leaves open.
     Differs from it in that a part of the labelled samples is held out for validation, where the
     code chooses by the test samples; in that the loss is summed over tasks, not averaged; and in
-    that without the real files emoji, as four artists drew them, are told apart by their features.
+    that without the real files emoji, as four artists drew them, are classified by their features.
 
     Args:
         name: of the data set, a key of `DOMAIN_SETS`.
@@ -259,7 +260,7 @@ def build(
         tasks: names of domains, or the number of the first ones; all by default.
         labels: which samples are labelled, and their features.
         design: the model and its priors.
-        annealing: what changes as training goes on.
+        annealing: the schedule of the objective during training.
         measurement: how the model is measured.
 
     Raises:
@@ -295,7 +296,7 @@ domainnet = partial(build, "domainnet")
 
 
 def losses(model: nn.Module, batch: Any) -> Float[Tensor, " tasks"]:
-    """Each task's loss on its own samples; `batch` is a `DomainBatch` a task, equally large."""
+    """Each task's loss on its own samples; `batch` has an equally large `DomainBatch` for each."""
     batches = batch if isinstance(batch, tuple) else (batch,)
     return _losses(model, batches, ALL)
 
@@ -335,7 +336,7 @@ def measure(
 
 
 def findings(width: int, model: nn.Module) -> dict[str, Any]:
-    """The features' width, and A of z and w: how much each task takes from the others."""
+    """The features' width, and A of z and w: the other tasks' weights in each task's priors."""
     assert isinstance(model, VMTL)
     found = {name: weights.tolist() for name, weights in model.weights().items()}
     return {"feature_width": width, **({"relatedness": found} if found else {})}

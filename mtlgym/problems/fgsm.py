@@ -1,4 +1,4 @@
-"""The fast gradient sign method: features that are shifted to be told wrongly."""
+"""The fast gradient sign method: features that are shifted to be misclassified."""
 
 import torch
 from jaxtyping import Float, Int

@@ -28,7 +28,7 @@ def build(
     width: int = 768,
     attention_heads: int = 12,
 ) -> Problem:
-    """GLUE as Glover and Hokamp train it: a shared BERT, a linear layer a task on its first token.
+    """GLUE as Glover and Hokamp train it: a shared BERT and one linear layer for each task.
 
     The losses are negative log likelihoods in nats, and for STS-B the mean squared error of the
     score, 0 to 5. A batch is padded to its longest sample. Tokens are kept in files, in the folder
@@ -77,7 +77,9 @@ def build(
         for task in names
     }
     source = Source("glue", "real", folder, glue.digest(folder, names))
-    return text.make("glue", [glue.TASKS[n] for n in names], tokens, chosen, dropout, source)
+    return text.text_problem(
+        "glue", [glue.TASKS[n] for n in names], tokens, chosen, dropout, source
+    )
 
 
 def _embedded(
@@ -96,12 +98,14 @@ def _embedded(
         chosen = pretrained(encoder)
     chosen.check(max_length)
     tokens = {task: _mixed(task, chosen.tokeniser, max_length) for task in names}
-    return text.make("glue", [text_mix.TASKS[n] for n in names], tokens, chosen, dropout, source)
+    return text.text_problem(
+        "glue", [text_mix.TASKS[n] for n in names], tokens, chosen, dropout, source
+    )
 
 
 @lru_cache(maxsize=len(text_mix.TASKS))
 def _mixed(task: str, tokeniser: Tokeniser, max_length: int) -> dict[str, Tokens]:
-    """An embedded task's tokens by split; they take longer to make than to read."""
+    """An embedded task's tokens by split; tokenising takes longer than reading."""
     texts = text_mix.load([task])[0][task]
     encode = partial(tokeniser.encode, max_length)
     return {split: tokenise(each, encode) for split, each in texts.items()}
@@ -110,7 +114,7 @@ def _mixed(task: str, tokeniser: Tokeniser, max_length: int) -> dict[str, Tokens
 def _tokens(
     folder: Path, task: str, tokeniser: Tokeniser, max_length: int, validation: int
 ) -> dict[str, Tokens]:
-    """A task's tokens by split, out of the cache if they are there."""
+    """A task's tokens by split, from the cache if they are in it."""
     # Read once, and only if a split is not there.
     read = cache(lambda: glue.load(folder, [task], validation)[task])
     whole = key(

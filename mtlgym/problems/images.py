@@ -1,4 +1,4 @@
-"""Problems of classifying images, several tasks side by side, for routing networks."""
+"""Problems of several image classification tasks, for routing networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ STEP = 4096  # images that a mean is taken over at once
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class ImageBatch:
     """Some samples, in tensors.
 
     Attributes:
@@ -37,7 +37,7 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class ImageProblem:
-    """Tasks that classify images; the network is the environment's affair.
+    """Image classification tasks without a model: the environment builds the network.
 
     Attributes:
         name: the problem's key in `IMAGE_PROBLEMS`.
@@ -62,7 +62,7 @@ class ImageProblem:
 
     @property
     def classes(self) -> int:
-        """Classes of the task that has the most."""
+        """The number of classes of the task with the most classes."""
         return max(len(each) for each in self.data.classes)
 
     def size(self, split: str) -> int:
@@ -82,12 +82,12 @@ class ImageProblem:
         task = lookup(self.data.splits, split, "split").task
         return np.bincount(task, minlength=len(self.tasks))
 
-    def samples(self, split: str, indices: NDArray[np.integer]) -> Samples:
+    def samples(self, split: str, indices: NDArray[np.integer]) -> ImageBatch:
         """The samples of these indices of a split."""
         chosen = self.data.splits[split]
         images = torch.from_numpy(chosen.images[chosen.index[indices]]).permute(0, 3, 1, 2)
         mean, deviation = self._moments
-        return Samples(
+        return ImageBatch(
             (images.contiguous().float() - mean) / deviation,
             torch.from_numpy(chosen.task[indices]),
             torch.from_numpy(chosen.label[indices]),
@@ -146,7 +146,7 @@ class ImageProblem:
 
 
 def describe(problem: ImageProblem, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells the problem from others, in plain values."""
+    """The values that identify the problem, as plain values."""
     return {
         "problem": problem.name,
         "tasks": problem.tasks,

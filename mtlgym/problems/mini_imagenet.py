@@ -13,7 +13,7 @@ from mtlgym.problems.images import ImageProblem
 def build(
     data: str = "auto", tasks: int | Sequence[str] | None = None, validation: float = 0.1
 ) -> ImageProblem:
-    """Tasks that each tell five labels of mini-ImageNet apart.
+    """Tasks of classifying five labels of mini-ImageNet each.
 
     Of each label 50 images are for the test and 800, or all others where there are fewer, for
     training, of which `validation` is held out. As far as is known these are the paper's numbers;

@@ -1,4 +1,4 @@
-"""MNIST-MTL: ten tasks, each of which tells one digit from all others."""
+"""MNIST-MTL: ten tasks, each of which separates one digit from all others."""
 
 from collections.abc import Sequence
 

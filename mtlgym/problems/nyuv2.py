@@ -29,12 +29,12 @@ class FrameSplit:
     """One split of the frames.
 
     Attributes:
-        sizes: one source, as every frame bears the truth of all tasks.
+        sizes: one source, as every frame has the labels of all tasks.
         pixels: of a frame.
     """
 
     def __init__(self, frames: Frames, indices: NDArray[np.int64], augment: bool) -> None:
-        """Hold the frames of these indices; with `augment`, batches see them anew each time."""
+        """Keep the frames of these indices; with `augment`, every batch augments them anew."""
         self.sizes: tuple[int, ...] = (len(indices),)
         self.pixels = frames.height * frames.width
         self._frames = frames
@@ -42,12 +42,12 @@ class FrameSplit:
         self._augment = augment
 
     def batch(self, source: int, indices: NDArray[Any], seed: int) -> FrameBatch:
-        """The frames at these positions in the split, as a training sees them."""
+        """The frames at these positions in the split, augmented if `augment`."""
         batch = self.read(indices)
         return seen_anew(batch, indices, seed) if self._augment else batch
 
     def read(self, indices: NDArray[Any]) -> FrameBatch:
-        """The frames at these positions in the split, as they are."""
+        """The frames at these positions in the split, without augmentation."""
         return stack([self._frames.frame(int(self._indices[i])) for i in indices])
 
 
@@ -68,7 +68,7 @@ def build(
 
     Source: Dai et al. (UAI 2023), section 4.1; Liu, Johns, Davison (CVPR 2019) for the network.
     Differs from it in that a normal is known where any of its components is not 0, where the
-    published code wants their sum not to be 0; in that lengths of normals are at least 1e-6 in
+    published code requires their sum not to be 0; in that lengths of normals are at least 1e-6 in
     divisions; in how normals are enlarged (`mtlgym.datasets.augmentation`); and in that metrics are
     of all pixels of a split, unless `metrics` is `mtan`. Validation and test split the 654 official
     test images by our own list, as the published one is unknown.
@@ -77,7 +77,7 @@ def build(
         data: `auto`, `real` or `embedded`.
         tasks: which of `segmentation`, `depth` and `normal`, in this order.
         filters: channels of SegNet's stages.
-        augment: enlarge and mirror the training images by chance.
+        augment: enlarge and mirror the training images at random.
         metrics: `pooled` takes all pixels of a split together; `mtan` averages depth and normals
             over batches of 2, even the median, as published tables do.
         height: of the rendered rooms, pixels; real images keep their size.

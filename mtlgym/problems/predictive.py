@@ -1,4 +1,4 @@
-"""What a model of domains predicts, how sure it is, and how well both hold."""
+"""Predictions of a model of domains, their uncertainty, and the quality of both."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Predictive:
         probabilities: mean over the draws, rows sum to 1.
         deviation: of the probabilities over the draws; 0 for the posteriors' means.
         entropy: of the mean probabilities, in nats: all uncertainty.
-        information: between prediction and z, w, in nats: what the draws disagree about, the
+        information: between prediction and z, w, in nats: the disagreement of the draws, the
             entropy less the mean entropy of the draws; 0 for the posteriors' means.
     """
 
@@ -66,7 +66,7 @@ def predict(
 
 
 def _summary(each: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What `Predictive` holds, from the probabilities by each draw, (draws, samples, classes)."""
+    """Summarise the probabilities by each draw, (draws, samples, classes)."""
     mean = each.mean(dim=0)
     entropy = torch.special.entr(mean).sum(dim=1)
     within = torch.special.entr(each).sum(dim=2).mean(dim=0)

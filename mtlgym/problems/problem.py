@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtlgym.datasets.sources import Source
 from mtlgym.metrics import Baseline, Metric
 
-Batch = Any  # what a split's `batch` gives and the same problem's losses take
+Batch = Any  # returned by a split's `batch` and taken by the same problem's losses
 
 
 @runtime_checkable
@@ -19,20 +19,20 @@ class Split(Protocol):
     """One split of a problem's data.
 
     Attributes:
-        sizes: samples of each source. There is one source if every sample bears the labels of all
+        sizes: samples of each source. There is one source if every sample has the labels of all
             tasks, else one a task, in the tasks' order.
     """
 
     sizes: tuple[int, ...]
 
     def batch(self, source: int, indices: NDArray[Any], seed: int) -> Batch:
-        """The samples of these indices of a source; `seed` is all the chance there may be."""
+        """The samples of these indices of a source; all random draws are seeded by `seed`."""
         ...
 
 
 @runtime_checkable
 class OrderedSplit(Split, Protocol):
-    """A split that says in which order an epoch goes through a source."""
+    """A split that defines the order of the samples in an epoch."""
 
     def order(self, source: int, batch_size: int, rng: np.random.Generator) -> NDArray[Any]:
         """An epoch's samples; each `batch_size` of them make a batch.
@@ -45,15 +45,15 @@ class OrderedSplit(Split, Protocol):
 
 @runtime_checkable
 class Annealed(Protocol):
-    """A model whose losses depend on how far its training has come."""
+    """A model whose losses depend on the number of optimizer steps so far."""
 
     def at(self, step: int) -> None:
-        """Say how many optimizer steps have been made; called before each pass in training."""
+        """Set the number of optimizer steps so far; called before each forward pass in training."""
         ...
 
 
 def _nothing(model: nn.Module) -> dict[str, Any]:
-    """No findings: a function of its own, as problems are pickled and a lambda is not."""
+    """Return no findings; a named function, as problems are pickled and a lambda cannot be."""
     return {}
 
 
@@ -68,17 +68,18 @@ class Problem:
         name: the problem's key in `PROBLEMS`.
         tasks: the tasks' names, in the order of every vector over tasks.
         splits: `train`, `val` and `test`.
-        build: makes a fresh model with the modules `trunk` (shared) and `heads` (a list with one a
-            task, or one module for all); its parameters are drawn from torch's default generator.
-            It may be `Annealed`.
+        build: returns a fresh model with the modules `trunk` (shared) and `heads` (a list with one
+            for each task, or one module for all); its parameters are drawn from torch's default
+            generator. It may be `Annealed`.
         losses: `(model, batch) -> (tasks,)`, each loss >= 0 in its task's unit, with a graph. With
             more than one source, `batch` is the tuple of all sources' batches.
         task_loss: `(model, batch of the task's source, task) -> ()`.
         measure: `(model, split) -> {"task/metric": value}`; the model is in evaluation mode. Tasks
             without samples in the split are left out.
-        metrics: what `measure` gives.
+        metrics: the metrics that `measure` returns.
         source: the data's files.
-        findings: what a result file says of the trained model beside its metrics, in plain values.
+        findings: `(model) -> dict`, what a result file records about the trained model besides its
+            metrics, as plain values.
         pretrained: SHA-256 of the parameters that a training starts from, empty for none.
         baseline: the single-task figures that Delta_m compares with, if there are any.
     """

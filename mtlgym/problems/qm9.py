@@ -30,14 +30,14 @@ class MoleculeSplit:
     def __init__(
         self, molecules: Molecules, indices: NDArray[np.int64], targets: NDArray[np.float32]
     ) -> None:
-        """Hold the molecules of these indices; `targets` are those of all molecules."""
+        """Keep the molecules of these indices; `targets` are those of all molecules."""
         self.sizes: tuple[int, ...] = (len(indices),)
         self._molecules = molecules
         self._indices = indices
         self._targets = torch.from_numpy(targets)
 
     def batch(self, source: int, indices: NDArray[Any], seed: int) -> MoleculeBatch:
-        """The molecules at these positions in the split; nothing is drawn by chance."""
+        """The molecules at these positions in the split; `seed` is not used."""
         chosen = self._indices[indices]
         targets = self._targets[torch.from_numpy(chosen)]
         return dataclasses.replace(self._molecules.batch(chosen), y=targets)
@@ -96,7 +96,7 @@ def task_loss(model: nn.Module, batch: MoleculeBatch, task: int) -> Float[Tensor
 def measure(
     tasks: tuple[str, ...], units: NDArray[np.float64], model: nn.Module, split: MoleculeSplit
 ) -> dict[str, float]:
-    """Each task's mean absolute error; `units` are the published ones in a standard deviation."""
+    """Each task's mean absolute error; `units` convert z-scores to the published ones."""
     total = torch.zeros(len(tasks), dtype=torch.float64)
     device = next(model.parameters()).device
     size = split.sizes[0]

@@ -1,4 +1,4 @@
-"""How features are scaled before a model sees them; other splits' samples have no part in it."""
+"""Scaling of features, fitted to the training split alone."""
 
 from collections.abc import Callable, Sequence
 
@@ -30,7 +30,7 @@ def standard(training: Sequence[NDArray[np.float32]]) -> Scale:
 
 
 def unit(training: Sequence[NDArray[np.float32]]) -> Scale:
-    """Each sample's features divided by their root mean square; no other sample counts."""
+    """Each sample's features divided by their root mean square; independent of other samples."""
 
     def scale(x: NDArray[np.float32]) -> Tensor:
         size = np.sqrt(np.square(x, dtype=np.float64).mean(axis=1, keepdims=True))
@@ -46,6 +46,6 @@ def scaling(name: str, training: Sequence[NDArray[np.float32]]) -> Scale:
     """The scaling of that name, fitted to the domains' training features, (samples, width) each.
 
     Raises:
-        ValueError: for another name; says which is nearest.
+        ValueError: for an unknown name; suggests the nearest one.
     """
     return lookup(SCALES, name, "scaling")(training)

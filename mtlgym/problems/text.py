@@ -1,4 +1,4 @@
-"""What problems over texts share: batches, losses and measurement."""
+"""Batches, losses and metrics of text problems."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +22,8 @@ from mtlgym.models.text_encoder import Encoder, TextModel
 from mtlgym.problems.problem import Problem
 
 Values = NDArray[Any]
+POOL = 50  # batches whose samples are sorted by length together
+MEASURED = 64  # samples in one forward pass of `measure`
 
 
 def f1(labels: Values, predicted: Values) -> float:
@@ -45,7 +47,7 @@ def _correlation(function: Callable[..., Any], scores: Values, predicted: Values
     return float(function(scores, predicted).statistic)
 
 
-# Class indices or scores, then what was predicted -> value in [-1, 1]; higher is better.
+# (class indices or scores, predictions) -> value in [-1, 1]; higher is better.
 TEXT_METRICS: dict[str, Callable[[Values, Values], float]] = {
     "accuracy": metrics.accuracy_score,
     "f1": f1,
@@ -53,10 +55,6 @@ TEXT_METRICS: dict[str, Callable[[Values, Values], float]] = {
     "pearson": pearson,
     "spearman": spearman,
 }
-
-
-POOL = 50  # batches whose samples are sorted by length together
-MEASURED = 64  # samples in one forward pass of `measure`
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +80,15 @@ class TextBatch:
 
 
 class TextSplit:
-    """One split of text tasks: a source a task."""
+    """One split of text tasks, with one source for each task."""
 
     def __init__(self, tokens: Sequence[Tokens]) -> None:
-        """Hold each task's samples."""
+        """Keep each task's samples."""
         self.sizes = tuple(len(each.labels) for each in tokens)
         self.tokens = tuple(tokens)
 
     def batch(self, source: int, indices: NDArray[Any], seed: int) -> TextBatch:
-        """These samples of a task; nothing is drawn by chance."""
+        """These samples of a task; `seed` is not used."""
         tokens = self.tokens[source]
         starts, ends = tokens.starts[indices], tokens.starts[indices + 1]
         ids, mask, types = np.zeros((3, len(indices), int((ends - starts).max())), np.int64)
@@ -120,7 +118,7 @@ class TextSplit:
         return np.concatenate([*mixed, shuffled[whole:]])
 
 
-def make(
+def text_problem(
     name: str,
     tasks: Sequence[TextTask],
     tokens: Mapping[str, Mapping[str, Tokens]],
@@ -128,7 +126,7 @@ def make(
     dropout: float,
     source: Source,
 ) -> Problem:
-    """The problem of these tasks over `tokens`: task -> split -> samples."""
+    """Build the problem of these tasks; `tokens`: task -> split -> samples."""
     kinds = tuple(tasks)
     return Problem(
         name=name,

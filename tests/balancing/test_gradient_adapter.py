@@ -114,7 +114,7 @@ def test_one_with_a_state_does_not_go_on_from_a_saved_state_that_lacks_it():
     method, later = TorchJD("GradVac"), TorchJD("GradVac")
     aggregate(method, rows)
     load_state_dict(later, state_dict(method))
-    with pytest.raises(RuntimeError, match="GradVac cannot go on from a saved state"):
+    with pytest.raises(RuntimeError, match="GradVac cannot be resumed from a saved state"):
         aggregate(later, rows)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mtlgym.balancing.k_means import group_means
+from mtlgym.balancing.losses.go4align import group_means
 
 
 def best_split(values: list[float], groups: int) -> float:

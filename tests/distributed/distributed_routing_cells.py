@@ -10,7 +10,7 @@ from torch import nn
 
 from mtlgym.agents import WPL
 from mtlgym.envs.routing import RoutingEnv, RoutingVectorEnv
-from mtlgym.models.heads import Form
+from mtlgym.models.heads import HeadSizes
 from mtlgym.models.routed import Routed
 from mtlgym.models.routing_net import RoutingNet
 from tests.distributed.distributed_toys import rank
@@ -36,7 +36,7 @@ def make(parallel, exact=True, **options):
     env = RoutingVectorEnv(problem(), ROWS, distributed=parallel, **{"lr": 0.2, **options})
     if exact:
         passes = options.get("pass_action", False)
-        form = Form(4, 2, 3, width=4, blocks=BLOCKS, depth=DEPTH, passes=passes)
+        form = HeadSizes(4, 2, 3, width=4, blocks=BLOCKS, depth=DEPTH, passes=passes)
         network = partial(RoutingNet, Trunk(), Routed(form))
         object.__setattr__(env.router.configuration, "build", lambda: fresh(network().double()))
     return env

@@ -10,11 +10,11 @@ from torch import nn
 from torch.testing import assert_close
 
 from mtlgym.models.architectures import ARCHITECTURES
-from mtlgym.models.heads import Form, Head, check_actions
+from mtlgym.models.heads import Head, HeadSizes, check_actions
 from mtlgym.models.routing_net import RoutingNet
 from mtlgym.models.static_route import StaticRoute
 
-FORM = Form(features=6, classes=5, tasks=4, width=6)
+FORM = HeadSizes(features=6, classes=5, tasks=4, width=6)
 SOFT = ("soft-mixture-fc", "cross-stitch-all-fc")
 STATIC = {"shared": [1, 1, 1], "task-specific-1-fc": [1, 1, 4], "task-specific-all-fc": [4, 4, 4]}
 
@@ -65,7 +65,7 @@ def test_every_architecture_gives_scores_and_learns_from_them(name):
 
 
 def test_values_are_never_longer_than_the_head_says(name):
-    for form in (FORM, Form(9, 5, 3, width=9), Form(4, 11, 2, width=4, depth=1)):
+    for form in (FORM, HeadSizes(9, 5, 3, width=9), HeadSizes(4, 11, 2, width=4, depth=1)):
         head = build(name, form)
         features, task, routes = samples(head, features=form.features)
         state, lengths = head.start(features), []
@@ -158,7 +158,7 @@ def test_a_task_reaches_no_other_tasks_layers():
 
 
 def test_a_soft_mixture_is_the_mean_of_the_blocks_under_softmax():
-    head = build("soft-mixture-fc", Form(6, 5, 4, width=7, blocks=3))
+    head = build("soft-mixture-fc", HeadSizes(6, 5, 4, width=7, blocks=3))
     nn.init.normal_(head.logits, generator=torch.Generator().manual_seed(2))
     features, task, routes = samples(head)
     expected = []
@@ -171,7 +171,7 @@ def test_a_soft_mixture_is_the_mean_of_the_blocks_under_softmax():
 
 
 def test_a_soft_mixture_starts_with_equal_weights():
-    head = build("soft-mixture-fc", Form(6, 5, 4, blocks=3))
+    head = build("soft-mixture-fc", HeadSizes(6, 5, 4, blocks=3))
     assert head.logits.shape == (4, 3, 3)
     assert not head.logits.any()
 
@@ -188,7 +188,7 @@ def test_a_soft_mixture_that_is_sure_is_the_hard_route():
 
 
 def test_a_cross_stitch_mixes_the_columns_after_every_layer():
-    head = build("cross-stitch-all-fc", Form(6, 5, 3, width=7))
+    head = build("cross-stitch-all-fc", HeadSizes(6, 5, 3, width=7))
     nn.init.normal_(head.alpha, generator=torch.Generator().manual_seed(2))
     features, task, routes = samples(head)
     expected = []
@@ -215,14 +215,14 @@ def test_a_cross_stitch_starts_near_the_identity():
     row = [0.9, third, third, third]
     expected = torch.tensor([row[-k:] + row[:-k] for k in range(4)])
     assert_close(build("cross-stitch-all-fc").alpha.float(), expected.expand(3, 4, 4))
-    alone = build("cross-stitch-all-fc", Form(6, 5, 1))
+    alone = build("cross-stitch-all-fc", HeadSizes(6, 5, 1))
     assert_close(alone.alpha.float(), torch.ones(3, 1, 1))
 
 
 @pytest.mark.parametrize("name", SOFT)
 @pytest.mark.parametrize("count", [5, 10, 20, 40])
 def test_soft_heads_send_every_sample_through_every_block(name, count):
-    head = build(name, Form(6, 5, count, width=3))
+    head = build(name, HeadSizes(6, 5, count, width=3))
     rows: Counter[nn.Module] = Counter()
     for module in head.modules():
         if isinstance(module, nn.Linear):
@@ -235,14 +235,14 @@ def test_soft_heads_send_every_sample_through_every_block(name, count):
 @pytest.mark.parametrize("name", (*SOFT, *STATIC))
 def test_heads_without_a_choice_refuse_to_skip_layers(name):
     with pytest.raises(ValueError, match="`passes` must be False for"):
-        build(name, Form(6, 5, 4, width=6, passes=True))
+        build(name, HeadSizes(6, 5, 4, width=6, passes=True))
 
 
 @pytest.mark.parametrize("name", ("cross-stitch-all-fc", *STATIC))
 def test_heads_with_a_block_a_task_refuse_another_number(name):
-    build(name, Form(6, 5, 4, blocks=4))
+    build(name, HeadSizes(6, 5, 4, blocks=4))
     with pytest.raises(ValueError, match="`blocks` must be None or the number of tasks, 4, for"):
-        build(name, Form(6, 5, 4, blocks=3))
+        build(name, HeadSizes(6, 5, 4, blocks=3))
 
 
 @pytest.mark.parametrize("own", [-1, 4])
@@ -252,7 +252,7 @@ def test_a_static_route_has_no_more_layers_of_its_own_than_layers(own):
 
 
 def test_a_route_of_one_layer_is_a_classifier_for_every_architecture(name):
-    head = build(name, Form(6, 5, 4, width=6, depth=1))
+    head = build(name, HeadSizes(6, 5, 4, width=6, depth=1))
     features, task, routes = samples(head)
     assert routes.shape == (30, 1)
     assert scores(head, features, task, routes).shape == (30, 5)

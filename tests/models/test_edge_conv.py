@@ -7,7 +7,7 @@ from torch.autograd import grad, gradcheck
 from torch.func import functional_call, vmap
 from torch.testing import assert_close
 
-from mtlgym.models.edge_conv import AGGREGATIONS, EdgeConditionedConv
+from mtlgym.models.mpnn import AGGREGATIONS, EdgeConditionedConv
 
 IN, OUT, ATTRIBUTES, HIDDEN = 5, 3, 4, 6
 

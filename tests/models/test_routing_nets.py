@@ -10,16 +10,16 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from mtlgym.models.blocks import PASS, block, route
-from mtlgym.models.heads import Form, Head, check_actions
+from mtlgym.models.heads import Head, HeadSizes, check_actions
 from mtlgym.models.routed import Routed
 from mtlgym.models.routing_net import RoutingNet
 from mtlgym.models.simple_conv import SimpleConv
 
-SQUARE = Form(features=6, classes=5, tasks=4, width=6, passes=True)
+SQUARE = HeadSizes(features=6, classes=5, tasks=4, width=6, passes=True)
 KINDS = {
-    "plain": (Form(features=7, classes=5, tasks=4, width=6), False),
+    "plain": (HeadSizes(features=7, classes=5, tasks=4, width=6), False),
     "passes": (SQUARE, False),
-    "recursive": (Form(features=6, classes=5, tasks=4, width=6, blocks=3, depth=4), True),
+    "recursive": (HeadSizes(features=6, classes=5, tasks=4, width=6, blocks=3, depth=4), True),
 }
 
 
@@ -130,7 +130,7 @@ def test_pass_everywhere_leaves_the_classifier_alone():
 
 
 def test_one_block_a_layer_is_a_plain_network():
-    head = Routed(Form(features=7, classes=5, tasks=4, width=6, blocks=1)).double()
+    head = Routed(HeadSizes(features=7, classes=5, tasks=4, width=6, blocks=1)).double()
     features, task, routes = samples(head)
     plain = nn.Sequential(*(next(layer.children()) for layer in head.layers))
     assert head.actions == 1
@@ -178,7 +178,7 @@ def test_rows_go_to_their_blocks_in_one_call_each(rows):
 
 @pytest.mark.parametrize("count", [5, 10, 20, 40])
 def test_a_sample_passes_as_many_blocks_as_layers_whatever_there_is_to_choose_from(count):
-    head = Routed(Form(features=3, classes=5, tasks=count, width=3)).double()
+    head = Routed(HeadSizes(features=3, classes=5, tasks=count, width=3)).double()
     rows: Counter[nn.Module] = Counter()
     calls: Counter[nn.Module] = Counter()
 
@@ -198,7 +198,7 @@ def test_a_sample_passes_as_many_blocks_as_layers_whatever_there_is_to_choose_fr
 
 @pytest.mark.parametrize("recursive", [False, True])
 def test_skipping_layers_of_other_widths_is_refused(recursive):
-    form = Form(features=48, classes=5, tasks=4, passes=not recursive)
+    form = HeadSizes(features=48, classes=5, tasks=4, passes=not recursive)
     with pytest.raises(ValueError, match=r"not 128 for 48 features; `width=48` would do"):
         Routed(form, recursive)
 
@@ -296,4 +296,4 @@ def test_trunk_refuses_images_that_pooling_would_lose():
 def test_a_form_names_the_field_that_is_wrong(field):
     sizes = {"features": 3, "classes": 2, "tasks": 2} | {field: 0}
     with pytest.raises(ValueError, match=f"`{field}` must be an integer of at least 1, not 0"):
-        Form(**sizes)
+        HeadSizes(**sizes)

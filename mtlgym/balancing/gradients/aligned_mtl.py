@@ -33,8 +33,8 @@ class AlignedMTL:
     A zero gradient takes no part: weight 0; all zero: zeros. Rank one, so equal and opposing
     gradients too: the mean gradient, by the weights with the least sum of (w_i |g_i|)^2. Gradients
     count as dependent if an eigenvalue of the cosines is below 1e-14 of the tasks' number; a little
-    above it, and if dependent ones are 1e8 times longer than others, the Gramian tells little of
-    the shortest component, and the direction is imprecise. One task: 1.
+    above it, and if dependent ones are 1e8 times longer than others, the Gramian holds few
+    digits of the shortest component, and the direction is imprecise. One task: 1.
 
     Attributes:
         times_tasks: multiply by the number of tasks, as the authors' code.

@@ -83,7 +83,7 @@ class _Equation:
         return step, descent
 
     def solution(self, point: np.ndarray) -> np.ndarray:
-        """Go on from a point until the relative steps are zero, or rounding."""
+        """Iterate from a point until the relative steps are zero, or rounding."""
         last = np.inf
         for _ in range(STEPS):
             step, descent = self.step(point)
@@ -102,6 +102,6 @@ class _Equation:
         raise ArithmeticError(f"the balance of {len(point)} tasks did not converge")
 
     def solved(self, point: np.ndarray, descent: np.ndarray) -> bool:
-        """Whether the direction of descent is rounding, next to the terms it is the sum of."""
+        """Whether the direction of descent is rounding, relative to the terms of its sum."""
         terms = self.squares * point**-self.power + np.abs(self.matrix) @ point
         return bool((np.abs(descent) <= ROUNDING * terms).all())

@@ -99,7 +99,7 @@ class _Ball:
 
 @dataclass
 class CAGrad:
-    """Take the direction near the mean gradient that is best for the task it serves least.
+    """Take the direction near the mean gradient whose least gain among the tasks is the largest.
 
     d = argmax min_i g_i.d over |d - g_0| <= c |g_0|, g_0 the mean gradient. By its dual,
     d = g_0 + c |g_0| g_v / |g_v|, with v = argmin g_0.g_v + c |g_0| |g_v| over v >= 0, sum v = 1,

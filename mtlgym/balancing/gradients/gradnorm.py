@@ -29,8 +29,8 @@ class GradNorm:
     Differs from it in that the gradients are those of all shared parameters, not of the last shared
     layer's, and that a weight is kept from falling below zero. Without losses r = 1.
 
-    A zero gradient pulls its weight nowhere; equal, all zero and opposing gradients, rank one and
-    one task are no special cases.
+    A zero gradient leaves its weight as it is; equal, all zero and opposing gradients, rank one
+    and one task are no special cases.
 
     Attributes:
         alpha: strength of the pull towards equal training rates; 1.5 for NYUv2 in the paper.

@@ -8,7 +8,7 @@ from mtlgym.balancing.gradients.unit_gramian import RIDGE
 
 RIDGES = (1e-7, 1e-10, RIDGE)  # the larger, the less rounding tells equal tasks apart
 REFINEMENTS = 3
-ROUNDING = 4e-15  # of a slope, relative to the sum of the terms it is made of
+ROUNDING = 4e-15  # of a slope, relative to the sum of the magnitudes of its terms
 WORST = 1e-9
 
 
@@ -50,7 +50,7 @@ def minimise(
 
 
 class _Ridged:
-    """The problem with a positive definite matrix, and what has been found of its solution."""
+    """The problem with a positive definite matrix, and the current state of its solution."""
 
     def __init__(self, hessian: np.ndarray, slope: np.ndarray, ridge: float) -> None:
         self.hessian, self.slope = hessian, slope
@@ -60,7 +60,7 @@ class _Ridged:
         self.support = self.factor = np.empty(0, int)  # of the last system solved
 
     def scale(self, point: np.ndarray) -> float:
-        """The sum of the terms that a slope at the point is made of."""
+        """The sum of the magnitudes of a slope's terms at the point."""
         return float(self.steepest + point.sum())
 
     def minimum(self, start: np.ndarray) -> np.ndarray:

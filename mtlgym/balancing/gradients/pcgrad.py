@@ -14,7 +14,7 @@ from mtlgym.balancing.gradients.unit_gramian import inverses, unit_gramian
 
 @dataclass
 class PCGrad:
-    """Take from each task's gradient what conflicts with the others, then add them up.
+    """Remove from each task's gradient the parts that conflict with the others, then add them up.
 
     For every i: v = g_i; for every j != i, in random order: if v.g_j < 0, v -= v.g_j g_j / |g_j|^2.
     The direction is the sum of the v.

@@ -29,9 +29,9 @@ class TorchJD:
 
     An aggregator with a state of its own (TorchJD's `Stateful`: GradVac, NashMTL, ...) is copied in
     each call, so that a copy of this method is a copy of its state. TorchJD has no complete way to
-    save such a state, so a run that uses one cannot go on from a checkpoint: the call raises.
+    save such a state, so a run that uses one cannot be resumed from a checkpoint: the call raises.
 
-    What a zero gradient, equal or opposing ones give is TorchJD's own.
+    Zero, equal and opposing gradients are handled as TorchJD does.
 
     Attributes:
         name: of a class in `torchjd.aggregation`, such as "UPGrad".
@@ -40,9 +40,9 @@ class TorchJD:
 
     Raises:
         ImportError: if TorchJD is not installed.
-        ValueError: for a name or a setting that TorchJD does not know.
+        ValueError: for a name or a setting that TorchJD does not have.
         ArithmeticError: in the call, if the result is not finite.
-        RuntimeError: in the call, if a state was restored that it cannot go on from.
+        RuntimeError: in the call, after loading a state that the aggregator cannot be restored to.
     """
 
     name: str
@@ -66,7 +66,9 @@ class TorchJD:
     ) -> Float[Tensor, " n"]:
         """Return the weights, or the direction if `needs_jacobian`: then pass the Jacobian."""
         if self.stateful and self.calls_of_aggregator != self._calls:
-            raise RuntimeError(f"a run with TorchJD's {self.name} cannot go on from a saved state")
+            raise RuntimeError(
+                f"a run with TorchJD's {self.name} cannot be resumed from a saved state"
+            )
         aggregator = copy.deepcopy(self.aggregator) if self.stateful else self.aggregator
         given = gramian.detach()
         if not self.needs_jacobian:

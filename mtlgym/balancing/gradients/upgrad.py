@@ -45,7 +45,7 @@ class UPGrad:
 
 
 def projections(cosines: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """y_i in row i: what makes the i-th unit gradient conflict with none, in unit gradients."""
+    """y_i in row i: the sum of unit gradients that removes the i-th one's conflicts."""
     added = np.zeros_like(cosines)
     for i, row in enumerate(cosines):
         if row.min() < 0:

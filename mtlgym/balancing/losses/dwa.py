@@ -14,7 +14,7 @@ from mtlgym.record import Record
 
 @dataclass
 class DWA:
-    """Weigh up the tasks whose loss falls slowest.
+    """Give larger weights to the tasks whose losses fall slowest.
 
     w = T softmax(r / temperature), r_t = mean L_t of epoch k - 1 / mean L_t of epoch k - 2, and
     ones in the first two epochs.

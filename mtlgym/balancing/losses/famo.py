@@ -61,7 +61,7 @@ class FAMO:
         return torch.softmax(torch.log_softmax(self._logits.expand_as(logs), dim=0) - logs, dim=0)
 
     def update(self, before: Float[Tensor, " tasks"], after: Float[Tensor, " tasks"]) -> None:
-        """Learn from the losses of one batch before and after the step that trained on it.
+        """Update the logits from one batch's losses before and after the optimizer step on it.
 
         Args:
             before: the losses that the last weights were computed from, in the tasks' units.

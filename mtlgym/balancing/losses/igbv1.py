@@ -14,7 +14,7 @@ from mtlgym.record import Record
 
 @dataclass
 class IGBv1:
-    """Weigh up the tasks with the most left to gain.
+    """Give larger weights to the tasks whose losses have fallen least since the base epoch.
 
     w = T softmax(L / L_base), on sum w_t log L_t, where L_base is the mean loss over every batch of
     epoch `base_epoch`; ones up to the end of that epoch.

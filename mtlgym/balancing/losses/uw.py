@@ -15,7 +15,7 @@ from mtlgym.record import Record
 
 @dataclass
 class UW:
-    """Learn how noisy each task is, and weigh it down by that.
+    """Learn each task's noise, and give smaller weights to noisier tasks.
 
     Objective: sum exp(-s_t) L_t / 2 + s_t / 2, in the model and in s, the log variances, together.
     So w_t = exp(-s_t) / 2, and then one Adam step on s, whose gradient is (1 - exp(-s_t) L_t) / 2.
@@ -24,7 +24,7 @@ class UW:
     Differs from it in that classification tasks have the factor 1/2 too, and that s has a learning
     rate of its own, as in the code of Navon et al. (ICML 2022).
 
-    It cannot be put under the log transform: Dai, Fei, Lu (UAI 2023, table 4) report that
+    It cannot be combined with the log transform: Dai, Fei, Lu (UAI 2023, table 4) report that
     UW + SI does not work.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Emoji of 25 classes as features: the four artists are domains, which draw the same 674 glyphs.
+"""Features of emoji of 25 classes: the domains are four artists who draw the same 674 glyphs.
 
 It is no benchmark.
 

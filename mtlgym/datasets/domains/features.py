@@ -1,4 +1,4 @@
-"""Features of images by a network that is not trained: computed once, and kept."""
+"""Features of images by a fixed network, computed once and cached in files."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mtlgym import checks
-from mtlgym.datasets.domains.image_lists import Images
+from mtlgym.datasets.domains.image_lists import ImageList
 from mtlgym.datasets.domains.paths import CACHES
 from mtlgym.datasets.formats.arrays import kept_digest, read_arrays, write_arrays
 from mtlgym.datasets.formats.image_cache import decode, listing
@@ -28,12 +28,12 @@ Progress = Callable[[str, int, int], None]  # domain, images that are done, all 
 
 def extract(
     folder: Path,
-    domains: Mapping[str, Images],
+    domains: Mapping[str, ImageList],
     backbone: Backbone,
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> Path:
-    """Run every image once, and give the folder that holds the features: `features/<backbone>`.
+    """Compute the features of every image; return their folder, `features/<backbone>`.
 
     In it are `backbone.json` and, of each domain, `<domain>.npz` with `features`, float32 (samples,
     width), `labels`, int64, `classes`, `images`, what `listing` says of the files, and `backbone`,
@@ -46,7 +46,7 @@ def extract(
         domains: the images of each.
         backbone: what makes features of them.
         batch_size: images that are run at once; features may differ by rounding between sizes.
-        progress: is told of every batch, and of 0 images before a domain's first one.
+        progress: called after every batch, and with 0 images before a domain's first one.
 
     Raises:
         ValueError: for another batch size, a folder of another backbone of the same name, or an
@@ -101,7 +101,7 @@ def features_of(
 
 
 def safe(name: str) -> str:
-    """A backbone's name as a folder's: letters, digits, `_`, `.` and `-`."""
+    """The folder name for a backbone: letters, digits, `_`, `.` and `-`."""
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "backbone"
 
 
@@ -150,12 +150,12 @@ def _not_finite(features: NDArray[np.float32]) -> int | None:
 
 
 def _note(backbone: Backbone) -> str:
-    """Which network it is, as JSON: what of it decides the features."""
+    """The network's identity as JSON: everything of it that determines the features."""
     return json.dumps({field: getattr(backbone, field) for field in FIELDS}, indent=2)
 
 
 def _claim(path: Path, backbone: Backbone) -> None:
-    """Note which backbone the folder is of, or see that it is of this one."""
+    """Write down the folder's backbone, or check that it is this one."""
     if not path.exists():
         write_atomically(path, f"{_note(backbone)}\n".encode())
         return
@@ -173,7 +173,7 @@ def _claim(path: Path, backbone: Backbone) -> None:
 
 
 def _holds(path: Path, digest: Path, expected: Mapping[str, np.ndarray]) -> bool:
-    """Whether the features are there, whole and of what is expected."""
+    """Whether the folder has the complete features of the expected images."""
     try:
         kept = read_arrays(path, kept_digest(digest))
         return all(np.array_equal(kept[name], value) for name, value in expected.items())

@@ -19,7 +19,7 @@ LARGEST = 2**31  # that labels lie below, and above its negative
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class DomainSamples:
     """The samples of one domain.
 
     Attributes:
@@ -33,7 +33,7 @@ class Samples:
     classes: tuple[str, ...]
 
 
-def read(path: Path) -> Samples:
+def read(path: Path) -> DomainSamples:
     """The samples in a file of features.
 
     A `.mat` or `.npz` holds `feas`, `fts` or `features`, (samples, width), and `label` or
@@ -42,7 +42,7 @@ def read(path: Path) -> Samples:
     `<stem>_labels.npy` or `<stem>.labels.npy` beside it the labels. Pickles are never read.
 
     Raises:
-        ValueError: if it is damaged or holds something else; names the file and what is wanted.
+        ValueError: if it is damaged or holds something else; names the file and what is expected.
         FileNotFoundError: if it, or a `.npy` file's labels, are missing.
     """
     suffix = path.suffix.lower()
@@ -54,7 +54,7 @@ def read(path: Path) -> Samples:
     return _samples(path, parts[0])
 
 
-def read_checked(path: Path) -> Samples:
+def read_checked(path: Path) -> DomainSamples:
     """The samples in a `.npz` file that has its SHA-256 in a file `.sha256` beside it.
 
     Raises:
@@ -68,7 +68,7 @@ def read_checked(path: Path) -> Samples:
 
 
 def files(path: Path) -> tuple[Path, ...]:
-    """All files that `read` reads of a domain: this one, and the labels beside a `.npy`.
+    """All files that `read` reads for a domain: this one, and the labels beside a `.npy`.
 
     Raises:
         FileNotFoundError: if there are no labels beside a `.npy`; says how they may be called.
@@ -83,7 +83,7 @@ def files(path: Path) -> tuple[Path, ...]:
 
 
 def _whole(path: Path, reader: Callable[[Path], Any]) -> Any:
-    """What the reader of a file's format finds in it.
+    """The arrays that the reader of a file's format returns.
 
     Raises:
         ValueError: if the file is damaged; names it, and repeats no advice to read pickles.
@@ -122,8 +122,8 @@ READERS: dict[str, Callable[[Path], Any]] = {".mat": _mat, ".npz": _npz, ".npy":
 SUFFIXES = tuple(READERS)
 
 
-def _samples(path: Path, arrays: Mapping[str, Any]) -> Samples:
-    """The samples that a file's arrays stand for, once they are checked."""
+def _samples(path: Path, arrays: Mapping[str, Any]) -> DomainSamples:
+    """The samples in a file's arrays, after checks."""
     features, labels = _one(path, arrays, FEATURES), _labels(path, _one(path, arrays, LABELS))
     if features.ndim != 2 or features.dtype.kind not in "iuf" or not features.size:
         wanted = "numbers, (samples, width)"
@@ -147,11 +147,11 @@ def _samples(path: Path, arrays: Mapping[str, Any]) -> Samples:
         classes = tuple(str(each) for each in distinct)
     with np.errstate(over="ignore"):  # what becomes infinite is refused with the other features
         features = np.require(features, np.float32, ["C", "W"])
-    return Samples(features, labels.astype(np.int64), classes)
+    return DomainSamples(features, labels.astype(np.int64), classes)
 
 
 def _one(path: Path, arrays: Mapping[str, Any], names: tuple[str, ...]) -> NDArray[Any]:
-    """The array that goes by one of the names."""
+    """The array under one of the names."""
     found = [name for name in names if name in arrays]
     if len(found) != 1 or not isinstance(arrays[found[0]], np.ndarray):
         text = f"exactly one dense array called {', '.join(names[:-1])} or {names[-1]}"

@@ -1,4 +1,4 @@
-"""The images of one domain: a folder a class, or lists of paths and labels."""
+"""The images of one domain: one folder for each class, or lists of paths and labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ ENDS = (*PARTS, "list")  # that may follow the domain in a list's name
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
-    """Image files and what they show.
+class ImageList:
+    """Image files and their classes.
 
     Attributes:
         paths: of the files, each once.
@@ -31,7 +31,7 @@ class Images:
     classes: tuple[str, ...]
 
 
-def find_all(folder: Path, domains: Mapping[str, Sequence[str]]) -> dict[str, Images]:
+def find_all(folder: Path, domains: Mapping[str, Sequence[str]]) -> dict[str, ImageList]:
     """The images of every domain, all of which have the same classes.
 
     Args:
@@ -51,7 +51,7 @@ def find_all(folder: Path, domains: Mapping[str, Sequence[str]]) -> dict[str, Im
     return found
 
 
-def find(folder: Path, spellings: Sequence[str]) -> Images:
+def find(folder: Path, spellings: Sequence[str]) -> ImageList:
     """The images of a domain: those in its list or lists, else those in its folder.
 
     Args:
@@ -63,7 +63,7 @@ def find(folder: Path, spellings: Sequence[str]) -> Images:
     Raises:
         ValueError: if several folders or lists could be the domain's, or one is of another form;
             names them.
-        FileNotFoundError: if there is neither, or a file is missing; says what is wanted.
+        FileNotFoundError: if there is neither, or a file is missing; names what is expected.
     """
     there = list(folder.iterdir())
     texts = [path for path in there if path.suffix.lower() == LIST and path.is_file()]
@@ -81,7 +81,7 @@ def find(folder: Path, spellings: Sequence[str]) -> Images:
     return in_folders(places[0])
 
 
-def in_folders(place: Path) -> Images:
+def in_folders(place: Path) -> ImageList:
     """The images in the folders of a domain's folder, or of the folder `images` in it.
 
     A class is a folder. Classes and images are in sorted order; hidden folders, and files that are
@@ -106,7 +106,7 @@ def in_folders(place: Path) -> Images:
     return _images(pairs, sorted({label for _, label in pairs}))
 
 
-def listed(folder: Path, lists: Sequence[Path]) -> Images:
+def listed(folder: Path, lists: Sequence[Path]) -> ImageList:
     """The images in the lists, in their order.
 
     A line is a path, relative to the folder, and a label; a path may hold spaces, a label may not.
@@ -170,7 +170,7 @@ def _lines(folder: Path, path: Path) -> Iterator[tuple[str, Path, str]]:
         yield where, folder / inside, rest[0]
 
 
-def _images(pairs: Sequence[tuple[Path, str]], classes: Sequence[str]) -> Images:
+def _images(pairs: Sequence[tuple[Path, str]], classes: Sequence[str]) -> ImageList:
     place = {name: at for at, name in enumerate(classes)}
     labels = np.array([place[label] for _, label in pairs], np.int64)
-    return Images(tuple(path for path, _ in pairs), labels, tuple(classes))
+    return ImageList(tuple(path for path, _ in pairs), labels, tuple(classes))

@@ -1,4 +1,4 @@
-"""Where the features of each domain are in a data set's folder."""
+"""Search for the features of each domain in a data set's folder."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ Spellings = Mapping[str, Sequence[str]]  # of each domain
 
 
 def matching(paths: Iterable[Path], spellings: Sequence[str]) -> list[Path]:
-    """The files or folders that are called by one of the spellings, sorted.
+    """The files or folders whose name matches one of the spellings, sorted.
 
     Case, spaces, dashes and underscores do not count, nor does a file's suffix. A path whose whole
     name is a spelling is preferred; else its first words may be one, as in `amazon_SURF_L10.mat`.

@@ -24,7 +24,7 @@ __all__ = ["DOMAIN_SETS", "DomainSet", "load", "verify"]
 
 @dataclass(frozen=True)
 class DomainSet:
-    """What is known of a benchmark before its files are read.
+    """The domains of a benchmark and the spellings of their names.
 
     Attributes:
         domains: how files and folders of each domain may be called; case, spaces, dashes and

@@ -1,4 +1,4 @@
-"""Which samples of each domain are for training, validation and test."""
+"""Splits of each domain's samples into training, validation and test."""
 
 import heapq
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from mtlgym.datasets.images.image_tasks import SPLITS
 
 @dataclass(frozen=True)
 class _Rule:
-    """How many are drawn, from which seed.
+    """The sizes and the seed of a split.
 
     Attributes:
         fraction: of each class, for training and validation.

@@ -1,4 +1,4 @@
-"""Files of arrays, and the SHA-256 that says whether they are sound."""
+"""Files of arrays, checked by their SHA-256."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ import numpy as np
 
 from mtlgym.io.atomic import write_atomically
 
-# What NumPy's and our own readers make of damaged files.
+# The exceptions that NumPy's and our own readers raise for damaged files.
 DAMAGE = (
     OSError,
     ValueError,
@@ -65,7 +65,7 @@ def read_arrays(path: Path, expected: str) -> dict[str, np.ndarray]:
 def write_arrays(
     path: Path, arrays: Mapping[str, np.ndarray], compression: int = zipfile.ZIP_STORED
 ) -> str:
-    """Write an npz file in one go and return its SHA-256: another reader sees all of it or none.
+    """Write an npz file in one go and return its SHA-256: it is written atomically.
 
     Args:
         path: of the file.
@@ -74,7 +74,7 @@ def write_arrays(
     """
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", compression) as archive:
-        for name, array in arrays.items():  # NumPy's own writers know no LZMA
+        for name, array in arrays.items():  # NumPy's own writers have no LZMA
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 GZIP = b"\x1f\x8b"
 UNSIGNED_BYTE = 8
-MOST = 2**31  # bytes; what a header says of more is not believed
+MOST = 2**31  # bytes; a header that claims more is refused
 
 
 def read(path: Path, *shape: int | None) -> NDArray[np.uint8]:

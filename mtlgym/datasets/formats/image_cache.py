@@ -1,4 +1,4 @@
-"""Image files as an array of pixels, kept in a file that is mapped into memory."""
+"""Image files as an array of pixels, cached in a file that is mapped into memory."""
 
 import hashlib
 import os

@@ -24,7 +24,7 @@ TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8",
 
 
 def read(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Those of the arrays that are there, with the numbers in the type that they are stored in.
+    """The requested arrays that the file has, in the type that they are stored in.
 
     Cells, structures, texts, sparse and complex arrays are left out.
 

@@ -74,7 +74,7 @@ def load(
 
 
 def digest(folder: Path, tasks: Sequence[str] = tuple(TASKS)) -> str:
-    """The SHA-256 of what `load` reads for these tasks, in whichever order they are named.
+    """The SHA-256 of the files that `load` reads for these tasks, in any order of the tasks.
 
     Raises:
         ValueError: for other tasks.
@@ -90,7 +90,7 @@ def digest(folder: Path, tasks: Sequence[str] = tuple(TASKS)) -> str:
 
 
 def verify(folder: Path) -> None:
-    """Read every file that is there, in both layouts.
+    """Read every present file, in both layouts.
 
     Raises:
         ValueError: for the first file that is damaged; names it and the line or row.

@@ -1,9 +1,9 @@
-"""GLUE as parquet files, one folder a task, as `nyu-mll/glue` on the Hugging Face hub has it."""
+"""GLUE as parquet files, one folder for each task, as in `nyu-mll/glue` on the Hugging Face hub."""
 
 from pathlib import Path
 from typing import Any
 
-from mtlgym.datasets.glue.rows import PARTS, Rows, places, texts
+from mtlgym.datasets.glue.rows import PARTS, GlueRows, places, texts
 from mtlgym.datasets.texts import Texts, TextTask
 
 LABEL = "label"  # class index, or score; -1 where it is secret
@@ -26,7 +26,7 @@ def wanted(task: str, part: str) -> str:
 
 
 def find(folder: Path, task: str) -> dict[str, list[Path]]:
-    """The files of a task by "train" and "dev", without those that are not there.
+    """The files of a task by "train" and "dev", without missing ones.
 
     Where a name says of how many files it is one, all of them are given: a download that was cut
     short shall not pass for a smaller set.
@@ -53,7 +53,7 @@ def read(path: Path, task: TextTask) -> Texts:
         if not all(isinstance(text, str) for text in row[:-1]):
             raise ValueError(f"{path}, row {number}: must hold texts, not {row[:-1]}")
     numbers = range(len(rows))
-    return texts(Rows(path, "row", numbers, rows), task, range(len(task.labels)))
+    return texts(GlueRows(path, "row", numbers, rows), task, range(len(task.labels)))
 
 
 def _columns(path: Path, names: tuple[str, ...]) -> list[list[Any]]:

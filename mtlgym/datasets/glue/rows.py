@@ -1,4 +1,4 @@
-"""What the two layouts of GLUE's files share: where folders are, and rows turned into samples."""
+"""Shared by the two layouts of GLUE's files: the search for folders, and rows to samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ HIGHEST = 5.0  # score
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """The samples of one file, as it spells them.
+class GlueRows:
+    """The rows of one file, with labels as the file spells them.
 
     Attributes:
         path: of the file.
@@ -40,7 +40,7 @@ def places(folder: Path, task: str) -> list[Path]:
     )
 
 
-def texts(rows: Rows, task: TextTask, spellings: Sequence[Any]) -> Texts:
+def texts(rows: GlueRows, task: TextTask, spellings: Sequence[Any]) -> Texts:
     """The samples with their labels as class indices, or as scores where there are no classes.
 
     Args:
@@ -59,7 +59,7 @@ def texts(rows: Rows, task: TextTask, spellings: Sequence[Any]) -> Texts:
     return Texts([sample[0] for sample in rows.samples], second, labels)
 
 
-def _indices(rows: Rows, spellings: Sequence[Any]) -> NDArray[np.int64]:
+def _indices(rows: GlueRows, spellings: Sequence[Any]) -> NDArray[np.int64]:
     classes = {spelling: index for index, spelling in enumerate(spellings)}
     indices = [classes.get(sample[-1], -1) for sample in rows.samples]
     if -1 in indices:
@@ -70,7 +70,7 @@ def _indices(rows: Rows, spellings: Sequence[Any]) -> NDArray[np.int64]:
     return np.array(indices, np.int64)
 
 
-def _scores(rows: Rows) -> NDArray[np.float32]:
+def _scores(rows: GlueRows) -> NDArray[np.float32]:
     scores = np.array([_number(sample[-1]) for sample in rows.samples])
     sound = (scores >= 0) & (scores <= HIGHEST)  # False for nan
     if not sound.all():

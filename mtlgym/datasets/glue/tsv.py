@@ -1,4 +1,4 @@
-"""GLUE as tab-separated files, one folder a task, as https://gluebenchmark.com/tasks has them.
+"""GLUE as tab-separated files, one folder for each task, as on https://gluebenchmark.com/tasks.
 
 Quotes are plain characters and only a line feed ends a line: U+0085 and U+2028, which
 `str.splitlines` breaks at, occur in texts.
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
-from mtlgym.datasets.glue.rows import PARTS, Rows, places, texts
+from mtlgym.datasets.glue.rows import PARTS, GlueRows, places, texts
 from mtlgym.datasets.texts import Texts, TextTask
 
 
 @dataclass(frozen=True)
-class Table:
-    """How a task's files are laid out.
+class TsvLayout:
+    """The layout of a task's files.
 
     Attributes:
         folder: its name as GLUE spells it.
@@ -33,28 +33,30 @@ class Table:
     lenient: bool = False
 
 
-TABLES = {
-    "cola": Table("CoLA", ("sentence", "label"), header=("source", "label", "star", "sentence")),
-    "mnli": Table("MNLI", ("sentence1", "sentence2", "gold_label"), dev="dev_matched"),
-    "mrpc": Table("MRPC", ("#1 String", "#2 String", "Quality")),
-    "qnli": Table("QNLI", ("question", "sentence", "label")),
+LAYOUTS = {
+    "cola": TsvLayout(
+        "CoLA", ("sentence", "label"), header=("source", "label", "star", "sentence")
+    ),
+    "mnli": TsvLayout("MNLI", ("sentence1", "sentence2", "gold_label"), dev="dev_matched"),
+    "mrpc": TsvLayout("MRPC", ("#1 String", "#2 String", "Quality")),
+    "qnli": TsvLayout("QNLI", ("question", "sentence", "label")),
     # Some copies have a few questions with a line break in them, so that no piece has all fields.
     # The script that made the hub's tables drops these pieces too.
-    "qqp": Table("QQP", ("question1", "question2", "is_duplicate"), lenient=True),
-    "rte": Table("RTE", ("sentence1", "sentence2", "label")),
-    "sst2": Table("SST-2", ("sentence", "label")),
-    "stsb": Table("STS-B", ("sentence1", "sentence2", "score")),
+    "qqp": TsvLayout("QQP", ("question1", "question2", "is_duplicate"), lenient=True),
+    "rte": TsvLayout("RTE", ("sentence1", "sentence2", "label")),
+    "sst2": TsvLayout("SST-2", ("sentence", "label")),
+    "stsb": TsvLayout("STS-B", ("sentence1", "sentence2", "score")),
 }
 
 
 def wanted(task: str, part: str) -> str:
     """The file of a task's "train" or "dev" set, in GLUE's folder."""
-    table = TABLES[task]
-    return f"{table.folder}/{table.dev if part == 'dev' else part}.tsv"
+    layout = LAYOUTS[task]
+    return f"{layout.folder}/{layout.dev if part == 'dev' else part}.tsv"
 
 
 def find(folder: Path, task: str) -> dict[str, list[Path]]:
-    """The files of a task by "train" and "dev", without those that are not there."""
+    """The files of a task by "train" and "dev", without missing ones."""
     names = {part: Path(wanted(task, part)).name for part in PARTS}
     found = [
         {part: [place / name] for part, name in names.items() if (place / name).is_file()}
@@ -72,22 +74,22 @@ def read(path: Path, task: TextTask) -> Texts:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as file:  # skips a byte-order mark
-            rows = _rows(path, _whole(file), TABLES[task.name])
+            rows = _rows(path, _whole(file), LAYOUTS[task.name])
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8: {error}. Get it again.") from error
     return texts(rows, task, task.labels)
 
 
-def _rows(path: Path, lines: Iterable[str], table: Table) -> Rows:
+def _rows(path: Path, lines: Iterable[str], layout: TsvLayout) -> GlueRows:
     numbered = enumerate(map(_fields, lines), start=1)
-    header = table.header or next(numbered, (1, ()))[1]
-    pick = itemgetter(*_indices(path, header, table.columns))
+    header = layout.header or next(numbered, (1, ()))[1]
+    pick = itemgetter(*_indices(path, header, layout.columns))
     numbers, samples, lacking = [], [], []
     for number, fields in numbered:
         if len(fields) == len(header):
             numbers.append(number)
             samples.append(pick(fields))
-        elif table.lenient and len(fields) < len(header):
+        elif layout.lenient and len(fields) < len(header):
             lacking.append(number)
         else:
             what = f"must have {len(header)} columns, not {len(fields)}"
@@ -95,7 +97,7 @@ def _rows(path: Path, lines: Iterable[str], table: Table) -> Rows:
     if lacking:
         what = f"left out {len(lacking)} lines that lack some of the {len(header)} columns"
         warnings.warn(f"{path}: {what}; the first is line {lacking[0]}", UserWarning, stacklevel=3)
-    return Rows(path, "line", numbers, samples)
+    return GlueRows(path, "line", numbers, samples)
 
 
 def _whole(lines: Iterable[str]) -> Iterator[str]:

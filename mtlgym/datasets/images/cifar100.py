@@ -1,4 +1,4 @@
-"""CIFAR-100's superclasses as tasks: small photographs, each task with classes of its own.
+"""CIFAR-100's superclasses as tasks, each with its own classes of small photographs.
 
 Source: Krizhevsky (2009), "Learning multiple layers of features from tiny images"; as tasks in
 Rosenbaum, Klinger, Riemer (ICLR 2018), https://arxiv.org/abs/1711.01239.
@@ -19,12 +19,17 @@ from mtlgym.datasets.formats import unpickle
 from mtlgym.datasets.formats.arrays import sha256
 from mtlgym.datasets.images.image_tasks import ImageData, ImageTasks, by_groups, take
 
+__all__ = ["digest", "load", "verify"]
+
+FILES = ("train", "test", "meta")
+PLACES = ("cifar-100-python", ".")  # in the folder; the first with all files is read
+SEED = 20180430  # of the choice of the validation images
 SHAPE = (3, 32, 32)  # of the pixels in a row
 
 
 @dataclass(frozen=True)
 class Names:
-    """What the file `meta` holds.
+    """The content of the file `meta`.
 
     Attributes:
         coarse: of the superclasses.
@@ -36,8 +41,8 @@ class Names:
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
-    """What a file of images holds.
+class ImageFile:
+    """The content of a file of images.
 
     Attributes:
         path: the file's.
@@ -62,7 +67,7 @@ def read_names(path: Path) -> Names:
     return Names(*(_names(path, entries, f"{kind}_label_names") for kind in ("coarse", "fine")))
 
 
-def read_images(path: Path, known: Names) -> Images:
+def read_images(path: Path, known: Names) -> ImageFile:
     """The images of a file, at least one of each class.
 
     Raises:
@@ -81,7 +86,7 @@ def read_images(path: Path, known: Names) -> Images:
     if len(wrong):
         name = known.fine[fine[wrong[0]]]
         raise ValueError(f"{path} has images of {name!r} in two superclasses")
-    return Images(path, pixels, fine, superclass)
+    return ImageFile(path, pixels, fine, superclass)
 
 
 def _entries(path: Path) -> dict[str, Any]:
@@ -130,23 +135,16 @@ def _labels(
     return np.array(found, np.int64)
 
 
-__all__ = ["digest", "load", "verify"]
-
-FILES = ("train", "test", "meta")
-PLACES = ("cifar-100-python", ".")  # in the folder; the first that has all files is read
-SEED = 20180430  # of which images are held out
-
-
 def load(
     folder: Path, tasks: int | Sequence[str] | None = None, validation: float = 0.1
 ) -> ImageData:
-    """The images of each superclass, as "train", "val" and "test".
+    """Load the images of each superclass, as "train", "val" and "test".
 
     "test" is the test file, and "val" a share of each class's images in the training file, the
     same ones every time. A label is the class's rank within its superclass.
 
     Differs from code that takes the class modulo 5 as the label, in that every superclass has 5
-    labels; so taken, none has.
+    labels, which is not so with that rule.
 
     Args:
         folder: with the files `train`, `test` and `meta`, or with a folder `cifar-100-python` of
@@ -208,8 +206,8 @@ def _files(folder: Path) -> dict[str, Path]:
     raise FileNotFoundError(f"{text}; {name} is missing. {sources.DATASETS['cifar100'].remedy}")
 
 
-def _read(folder: Path) -> tuple[Names, Images, Images]:
-    """The names, and what both files of images hold."""
+def _read(folder: Path) -> tuple[Names, ImageFile, ImageFile]:
+    """The names, and the content of both files of images."""
     paths = _files(folder)
     names = read_names(paths["meta"])
     train, test = (read_images(paths[part], names) for part in ("train", "test"))

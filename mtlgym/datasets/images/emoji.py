@@ -45,7 +45,7 @@ JOINER, GENDERS, MAN, WOMAN, PERSON = "200d", {"2640", "2642"}, "1f468", "1f469"
 
 @dataclass(frozen=True, eq=False)
 class Glyphs:
-    """What every artist drew.
+    """The glyphs of every artist.
 
     Attributes:
         images: (artists, glyphs, 32, 32, 3), in the order of `ARTISTS`; read-only.
@@ -63,7 +63,7 @@ class Glyphs:
 
 @lru_cache(maxsize=1)
 def glyphs() -> tuple[Glyphs, sources.Source]:
-    """All glyphs that ship with mtlgym, and where they come from.
+    """Load all glyphs that ship with mtlgym, and their source.
 
     Raises:
         ValueError: if the file is damaged; names it.
@@ -76,7 +76,7 @@ def glyphs() -> tuple[Glyphs, sources.Source]:
 
 
 def load_groups() -> tuple[ImageData, sources.Source]:
-    """Six tasks, each to tell the subgroups of a group apart, and where they come from.
+    """Load six tasks, each of classifying the subgroups of a group, and their source.
 
     A glyph's four drawings are in one split, and so are a man, a woman and a person who do the
     same. Of each class some 10 % are for validation and 20 % for the test, the same ones every

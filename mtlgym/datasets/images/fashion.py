@@ -1,4 +1,4 @@
-"""Fashion-MNIST in part: ten kinds of clothes, each a task that tells it from the others.
+"""A subset of Fashion-MNIST: ten kinds of clothes, each a task of one kind against the rest.
 
 500 images a kind, as published: 350 to train and 50 to validate of the training file, 100 to test
 of the test file. It is a subset, not the benchmark.
@@ -30,7 +30,7 @@ SEED = 0  # of which other clothes a task has
 
 
 def load() -> tuple[ImageData, sources.Source]:
-    """Ten tasks, and where they come from; label 1 says that an image is of the task's kind.
+    """Load ten tasks and their source; label 1 is for images of the task's kind.
 
     A task has all images of its kind and, of each other kind, a ninth as many, rounded: so the
     share of ones is nearly 1/2 (train 350 of 701, val 50 of 104, test 100 of 199). The same samples

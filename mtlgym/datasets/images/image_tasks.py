@@ -1,4 +1,4 @@
-"""Classification tasks over images: what loaders give, and the ways to make tasks of classes."""
+"""Classification tasks over images, and the ways to derive tasks from classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ class ImageData:
 def by_groups(
     images: NDArray[np.uint8], labels: NDArray[np.int64], groups: Sequence[Sequence[int]]
 ) -> ImageTasks:
-    """One task a group of classes; a label is a class's rank in its group; others are left out.
+    """One task for each group of classes; labels are ranks in the group; other classes are dropped.
 
     Args:
         images: (samples, height, width, channels).
@@ -137,7 +137,7 @@ def one_against_rest(
     negatives: int,
     rng: np.random.Generator,
 ) -> ImageTasks:
-    """One task a class: is an image of it (label 1), or of another one (label 0)?
+    """One task for each class: images of it have label 1, all others label 0.
 
     Args:
         images: (pool, height, width, channels).

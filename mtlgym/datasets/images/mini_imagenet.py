@@ -17,6 +17,12 @@ from mtlgym.datasets import sources, validation_split
 from mtlgym.datasets.formats.image_cache import SUFFIXES, cached, decode, listing
 from mtlgym.datasets.images.image_tasks import SPLITS, ImageData, ImageTasks
 
+__all__ = ["TASKS", "digest", "load", "verify"]
+
+TASKS = tuple(f"task_{number}" for number in range(10))
+CLASSES = 5  # of a task
+SIDE = 84  # pixels
+SEED = 20180432  # of the draws of the tasks' classes and of the training images
 PARTS = ("train", "val", "test")
 COLUMNS = ["filename", "label"]
 
@@ -24,8 +30,9 @@ COLUMNS = ["filename", "label"]
 def find(folder: Path) -> dict[str, list[Path]]:
     """The images of each class, both in sorted order.
 
-    Read are the lists `train.csv`, `val.csv` and `test.csv` beside a folder `images`, if there is
-    one of them; else folders `{train,val,test}/<class>`, if there is `train`; else `<class>`.
+    They are read from the lists `train.csv`, `val.csv` and `test.csv` beside a folder `images`, if
+    there is one of them; else from `{train,val,test}/<class>`, if there is `train`; else from
+    `<class>`.
 
     Raises:
         ValueError: for a list of another form, a file that is listed twice, or a class without
@@ -92,14 +99,6 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise ValueError(f"{path} is damaged, or no such list: {error}") from error
 
 
-__all__ = ["TASKS", "digest", "load", "verify"]
-
-TASKS = tuple(f"task_{number}" for number in range(10))
-CLASSES = 5  # of a task
-SIDE = 84  # pixels
-SEED = 20180432  # of which classes are a task's, and which images are trained on
-
-
 def load(
     folder: Path,
     tasks: int | Sequence[str] | None = None,
@@ -107,15 +106,15 @@ def load(
     train: int = 800,
     test: int = 50,
 ) -> ImageData:
-    """Images of ten times five classes, as "train", "val" and "test".
+    """Load images of ten times five classes, as "train", "val" and "test".
 
-    The classes are drawn from all those that are there, in sorted order, and no class is in two
+    The classes are drawn from all classes in the folder, in sorted order, and no class is in two
     tasks. Of each class, images for test are drawn first and those for training from the rest, of
     which the share `validation` is "val". All draws are the same every time. Images are cut to the
     square in their middle. They are decoded once, and kept in the folder.
 
     The sizes are the paper's as far as is known. Differs from it in that a class with fewer images
-    trains on those that are left after the test's: mini-ImageNet has 600 of each, so 550.
+    trains on those that are not drawn for test: mini-ImageNet has 600 of each, so 550.
 
     Args:
         folder: with the lists `train.csv`, `val.csv` and `test.csv` (columns `filename` and
@@ -150,7 +149,7 @@ def load(
 def digest(folder: Path) -> str:
     """The SHA-256 of the images' names and sizes, of all classes.
 
-    Their contents are not in it: there are gigabytes.
+    The contents are left out, as they are gigabytes.
 
     Raises:
         ValueError: for a damaged list, or a class without images; names it.
@@ -183,7 +182,7 @@ def _classes(folder: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
 def _indices(
     folder: Path, counts: Mapping[str, int], validation: float, train: int, test: int
 ) -> dict[str, list[NDArray[np.int64]]]:
-    """By split, which of all images are samples of each class, if one class follows the other."""
+    """By split, each class's positions among all images, ordered by class."""
     indices: dict[str, list[NDArray[np.int64]]] = {split: [] for split in SPLITS}
     start = 0
     for name, count in counts.items():

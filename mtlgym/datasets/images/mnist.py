@@ -78,7 +78,7 @@ def load(
 
 
 def digest(folder: Path) -> str:
-    """The SHA-256 of the four files' kinds and SHA-256s; a gzipped one has its own.
+    """The SHA-256 of the four files' kinds and SHA-256s; a gzipped file has another SHA-256.
 
     Raises:
         FileNotFoundError: if a file is missing; names it, and how to get it.
@@ -121,7 +121,7 @@ def _files(folder: Path) -> dict[tuple[str, str], Path]:
 def _read(
     paths: dict[tuple[str, str], Path], part: str, least: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The images, (images, 28, 28, 1), and digits, (images,), of a part; so many a digit."""
+    """The images, (images, 28, 28, 1), and digits, (images,), of a part."""
     of_images, of_labels = (paths[part, kind] for kind in KINDS)
     images, labels = idx.read(of_images, None, SIDE, SIDE), idx.read(of_labels, None)
     if len(images) != len(labels):

@@ -1,6 +1,6 @@
-"""NYUv2 as one `.npy` file an image and kind: `{train,val}/{image,label,depth,normal}/{i}.npy`.
+"""NYUv2 with one `.npy` file for each array: `{train,val}/{image,label,depth,normal}/{i}.npy`.
 
-That is how the preprocessed set of Liu, Johns, Davison (CVPR 2019) is laid out.
+This is the layout of the preprocessed set of Liu, Johns, Davison (CVPR 2019).
 """
 
 import hashlib
@@ -20,7 +20,7 @@ LENGTH = 1e-3  # below which a normal counts as none
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its array.
+    """The header of a file: the form of its array.
 
     Attributes:
         shape: of the array.
@@ -37,7 +37,7 @@ class FolderFrames:
     """Frames in a folder: those of `train`, then those of `val`.
 
     Attributes:
-        counts: how many there are of `train` and of `val`.
+        counts: number of frames in `train` and in `val`.
         height: rows of pixels.
         width: columns of pixels.
         sha256: digest of all files' names, sizes, shapes and element types. Their contents are not
@@ -45,7 +45,7 @@ class FolderFrames:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Look at the header of every file; values are checked when a frame is read.
+        """Read the header of every file; values are checked when a frame is read.
 
         Raises:
             ValueError: if a file is missing, damaged or of another form than the others; names it.

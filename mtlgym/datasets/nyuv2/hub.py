@@ -1,4 +1,4 @@
-"""NYUv2 in the columns of parquet files, as `tanganke/nyuv2` on the Hugging Face hub has it.
+"""NYUv2 in the columns of parquet files, as in `tanganke/nyuv2` on the Hugging Face hub.
 
 Its rows have `image` (3, height, width), `segmentation` (height, width), `depth` (1, height, width)
 and `normal` (3, height, width) as nested lists. They are converted once, to `.npy` files.
@@ -26,7 +26,7 @@ ROWS = 8  # in memory at a time
 
 
 def convert(folder: Path) -> Path:
-    """Write `folder`/data/*.parquet as `folder`/converted/{train,val}/... and give that folder.
+    """Write `folder`/data/*.parquet as `folder`/converted/{train,val}/... and return that folder.
 
     It takes minutes and 6 GB. The folder appears when it is complete: a conversion that is cut
     short leaves nothing that could be taken for one. Delete it to convert anew.

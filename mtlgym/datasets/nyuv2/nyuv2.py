@@ -18,8 +18,11 @@ from mtlgym.datasets.nyuv2.files import FolderFrames
 from mtlgym.datasets.nyuv2.hub import convert
 from mtlgym.datasets.rooms import rooms
 
+__all__ = ["load", "verify"]
+
+SPLITS = ("train", "val", "test")
 OFFICIAL_TEST = 654
-# 197 of the 654 images, as drawn by `split_held_out`; written down, as NumPy's streams may change.
+# 197 of the 654 images, as drawn by `split_held_out`; listed here, as NumPy's streams may change.
 VALIDATION = """
 5 12 18 19 20 23 26 27 35 36 41 45 46 49 54 56 58 63 68 69 71 77 80 81 84 85 89 90 91 92 93 94
 96 98 99 100 101 103 105 109 111 117 120 121 122 123 126 127 136 140 142 145 147 153 160 161 162
@@ -35,8 +38,9 @@ VALIDATION = """
 def split(train: int, held_out: int) -> dict[str, NDArray[np.int64]]:
     """Indices of "train", "val" and "test" among the training frames and then the held-out ones.
 
-    Of the 654 official test images, 197 validate and 457 test, as many as in Dai et al. (UAI 2023);
-    which ones is published here, as it is not there. Of other numbers, 30 % validate.
+    Of the 654 official test images, 197 are for validation and 457 for test, as many as in Dai et
+    al. (UAI 2023), who do not publish which ones; `VALIDATION` lists them. Of any other number,
+    30 % are for validation.
     """
     if train < 1 or held_out < 2:
         raise ValueError(
@@ -51,14 +55,9 @@ def split(train: int, held_out: int) -> dict[str, NDArray[np.int64]]:
 
 
 def split_held_out(held_out: int) -> NDArray[np.int64]:
-    """The 30 % of the held-out frames, rounded up, that validate: drawn by chance, sorted."""
+    """The random 30 % of the held-out frames, rounded up, for validation, sorted."""
     order = np.random.default_rng(0).permutation(held_out)
     return np.sort(order[: -(-3 * held_out // 10)])
-
-
-__all__ = ["load", "verify"]
-
-SPLITS = ("train", "val", "test")
 
 
 def load(
@@ -67,7 +66,7 @@ def load(
     width: int = 384,
     counts: Sequence[int] = (795, 197, 457),
 ) -> tuple[Frames, dict[str, NDArray[np.int64]], sources.Source]:
-    """NYUv2's frames, or rendered rooms; which of them are "train", "val" and "test".
+    """Load NYUv2's frames, or rendered rooms, and the indices of "train", "val" and "test".
 
     The first load of the hub's parquet files converts them, which takes minutes.
 

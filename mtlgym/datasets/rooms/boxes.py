@@ -90,7 +90,7 @@ def wood(rng: np.random.Generator, light: Range = (0.3, 0.8)) -> Paint:
 
 
 def board(rng: np.random.Generator, light: Range = (0.3, 0.8)) -> Paint:
-    """What furniture is made of: wood, or now and then paint from white to grey."""
+    """The paint of furniture: wood, or sometimes a shade from white to grey."""
     if rng.random() < 0.75:
         return wood(rng, light)
     return plain(hsv(rng.random(), rng.uniform(0, 0.15), rng.uniform(0.35, 0.95)))

@@ -1,7 +1,7 @@
-"""A pinhole camera in a room: which face every pixel sees, and the planes of the faces.
+"""A pinhole camera in a room: the face that every pixel shows, and the planes of the faces.
 
 The camera's frame has x to the right, y down and z along the optical axis, so that a pixel at
-column u and row v of the image plane z = 1 sees the points z (u, v, 1). What is called depth is z.
+column u and row v of the image plane z = 1 sees the points z (u, v, 1). The depth is z.
 """
 
 from dataclasses import dataclass

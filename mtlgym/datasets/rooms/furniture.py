@@ -1,4 +1,4 @@
-"""Pieces of furniture, made of boxes.
+"""Pieces of furniture, composed of boxes.
 
 A piece stands on the floor z = 0 with its back at y = 0, facing +y, its middle at x = 0.
 """
@@ -20,7 +20,7 @@ class Piece:
     """Boxes that belong together.
 
     Attributes:
-        boxes: what it is made of.
+        boxes: its boxes.
         width: along x, metres.
         length: along y, metres.
         by_wall: whether its back belongs to a wall.

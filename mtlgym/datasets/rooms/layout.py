@@ -62,12 +62,12 @@ HANGING = (
 
 @dataclass(frozen=True, eq=False)
 class Room:
-    """A furnished room, and where it is seen from.
+    """A furnished room and its camera.
 
     Attributes:
         size: (3,) metres; the room spans [0, size].
         walls: paint of the room's faces, in the order -x, +x, -y, +y, floor, ceiling.
-        boxes: what stands and hangs in it.
+        boxes: the furniture and what hangs on the walls.
         eye: (3,) where the camera is.
         yaw: where it looks, counter-clockwise from +y, radians.
         pitch: how far down it looks, radians.
@@ -84,15 +84,15 @@ class Room:
 
 
 @dataclass(eq=False)
-class Plan:
-    """A room's ground plan that fills up.
+class FloorPlan:
+    """A room's ground plan, to which pieces are added.
 
     Attributes:
-        rng: all its chance.
+        rng: the generator of all random draws.
         size: (3,) of the room, metres.
         eye: (3,) where the camera is.
-        yaw: where it looks.
-        boxes: what has been put down.
+        yaw: the direction it looks in.
+        boxes: the boxes placed so far.
     """
 
     rng: RNG
@@ -157,11 +157,11 @@ class Plan:
 
 
 def furnish(rng: RNG) -> Room:
-    """A room drawn by chance."""
+    """Draw a random room."""
     size = rng.uniform([3.0, 3.2, 2.4], [5.5, 6.0, 3.0])
     eye = size * rng.uniform([0.2, 0.06, 0], [0.8, 0.15, 0]) + [0, 0, rng.uniform(1.1, 1.7)]
     aim = size[:2] * rng.uniform([0.2, 0.6], [0.8, 0.9]) - eye[:2]
-    plan = Plan(rng, size, eye, float(np.arctan2(-aim[0], aim[1])))
+    plan = FloorPlan(rng, size, eye, float(np.arctan2(-aim[0], aim[1])))
     for hanging, probability in HANGING:
         if rng.random() < probability:
             plan.hang(*hanging(rng))

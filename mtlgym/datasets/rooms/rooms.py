@@ -17,7 +17,7 @@ from mtlgym.datasets.rooms.camera import FOCAL, Faces, camera_axes, cast, depths
 from mtlgym.datasets.rooms.layout import Room, furnish
 
 RNG = np.random.Generator
-VOID, NO_DEPTH, NO_NORMAL = 1, 2, 4  # bits of what is unknown of a pixel
+VOID, NO_DEPTH, NO_NORMAL = 1, 2, 4  # bits of what is unknown about a pixel
 PROJECTOR = 0.075  # metres from the depth sensor's projector to its camera
 
 
@@ -30,7 +30,7 @@ def paint(
 ) -> NDArray[np.uint8]:
     """The image (height, width, 3): paint under one lamp, with the noise of a sensor.
 
-    `points` (3, height, width) are what the pixels see, in the camera's frame.
+    `points` (3, height, width) are the points that the pixels show, in the camera's frame.
     """
     colours, waves, phases, glow = _paints(room)
     a, b = (
@@ -50,11 +50,11 @@ def paint(
 def unknown(
     room: Room, faces: Faces, face: NDArray[np.uint8], depth: NDArray[np.float64], rng: RNG
 ) -> NDArray[np.uint8]:
-    """What is unknown of each pixel (height, width), as bits, as with a real depth camera.
+    """What is unknown about each pixel (height, width), as bits, as with a real depth camera.
 
-    The label is void in patches along the borders of things, and on a thing now and then. The
-    depth is missing where the projector's light does not reach, in blobs, and on glass now and
-    then; the normal also in the pixels around.
+    The label is void in patches along the borders of objects, and on some objects. The depth is
+    missing where the projector's light does not reach, in blobs, and on some glass; the normal
+    also in the pixels around.
     """
     boxes = np.maximum(face.astype(np.int16) - 6, -3) // 3  # -1 for the room itself
     kinds = np.array([each.kind for each in room.boxes] + ["wall"])  # -1 is the last
@@ -151,8 +151,8 @@ class View:
 
     Attributes:
         image: (height, width, 3) red, green, blue, one byte each.
-        face: (height, width) the face that the pixel sees.
-        gaps: (height, width) what is unknown of it, bits of `rooms_picture`.
+        face: (height, width) the face that the pixel shows.
+        gaps: (height, width) what is unknown about the pixel: `VOID`, `NO_DEPTH`, `NO_NORMAL`.
         labels: (faces,) index in `CLASSES` of each face.
         faces: the planes of the faces.
     """
@@ -165,7 +165,7 @@ class View:
 
 
 class Rooms:
-    """Views of rooms without end; view i depends on (seed, i) alone.
+    """An unlimited sequence of views of rooms; view i depends on (seed, i) alone.
 
     Each is rendered when it is first read, and kept.
     """
@@ -212,7 +212,7 @@ def rooms(height: int, width: int, seed: int = 0) -> Rooms:
 
 
 def render(height: int, width: int, seed: int, index: int) -> View:
-    """Furnish the room of that seed and index, and look into it."""
+    """Furnish the room of that seed and index, and render a view of it."""
     rng = np.random.default_rng([seed, index])
     room = furnish(rng)
     face, faces = cast(room, height, width)

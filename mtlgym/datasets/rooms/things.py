@@ -1,4 +1,4 @@
-"""Small things, and what hangs on walls, made of boxes."""
+"""Small objects, and objects that hang on walls, composed of boxes."""
 
 from itertools import pairwise
 

@@ -14,7 +14,7 @@ from mtlgym.envs.routing.collaboration import LENGTH
 from mtlgym.envs.routing.trainer_options import TrainerOptions
 from mtlgym.lookup import lookup, unknown
 from mtlgym.models.architectures import ARCHITECTURES
-from mtlgym.models.heads import Form
+from mtlgym.models.heads import HeadSizes
 from mtlgym.models.routed import Routed
 from mtlgym.models.routing_net import RoutingNet
 from mtlgym.models.simple_conv import SimpleConv
@@ -117,7 +117,7 @@ class RoutingConfiguration:
         """Build a fresh network; draws from torch's default generator."""
         channels, height, width = self.problem.shape
         options = self.options
-        form = Form(
+        form = HeadSizes(
             features=SimpleConv.features(height, width, options.filters),
             classes=self.problem.classes,
             tasks=len(self.problem.tasks),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mtlgym.distributed.collectives import average, average_gradients
 from mtlgym.distributed.process_group import TrainingGroup
 from mtlgym.envs.routing.trainer_options import TrainerOptions
-from mtlgym.problems.images import ImageProblem, Samples
+from mtlgym.problems.images import ImageBatch, ImageProblem
 from mtlgym.randomness import MODEL, ORDER, private_randomness
 from mtlgym.training.buffers import copy_buffers, restore_buffers, running_statistics
 from mtlgym.training.failure import (
@@ -43,7 +43,7 @@ class RoutingTrainer:
         batches: minibatches in an epoch.
     """
 
-    samples: Samples
+    samples: ImageBatch
     features: Float[Tensor, "rows features"]
 
     def __init__(
@@ -93,7 +93,7 @@ class RoutingTrainer:
         self.features = self.compute_features(self.samples)
         average(running_statistics(self.model), self._group)
 
-    def compute_features(self, samples: Samples) -> Float[Tensor, "rows features"]:
+    def compute_features(self, samples: ImageBatch) -> Float[Tensor, "rows features"]:
         """The trunk's output for these samples' images."""
         images = samples.images.to(self._hardware.device)
         if self._hardware.channels_last:

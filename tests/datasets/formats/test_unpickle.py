@@ -142,7 +142,7 @@ def test_no_call_that_a_pickle_asks_for_is_made(tmp_path, protocol):
         (pickle.dumps({"a": (1, 2)}, 4), "holds a tuple"),
         (b"\x80\x02}U\x01acnumpy\nndarray\ns.", "holds a Global"),
         (b"\x80\x02}U\x01a" + BEGUN[2:] + b"s.", "holds a NoneType"),
-        (BEGUN + b".", "holds a Made, not a dict"),
+        (BEGUN + b".", "holds a Unfinished, not a dict"),
         (pickle.dumps([1], 4), "holds a list, not a dict"),
         (b"\x80\x02}]Ns.", "unhashable"),
         (b"\x80\x02}Na.", "appends to what is no list"),
