@@ -1,6 +1,5 @@
 """Message-passing network for molecules, as published with the QM9 benchmark."""
 
-import warnings
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -9,9 +8,24 @@ from torch import Tensor, nn
 
 from mtlgym.models.edge_conv import EdgeConditionedConv
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # it uses torch.jit when it is imported
-    from torch_geometric.utils import scatter, softmax
+
+def sum_over_sets(
+    values: Float[Tensor, "elements features"], index: Int[Tensor, " elements"], sets: int
+) -> Float[Tensor, "sets features"]:
+    """The sum of each set's elements; `index` says which set an element is of."""
+    rows = index[:, None].expand_as(values)
+    return values.new_zeros(sets, values.shape[1]).scatter_add_(0, rows, values)
+
+
+def softmax_over_sets(
+    values: Float[Tensor, "elements features"], index: Int[Tensor, " elements"], sets: int
+) -> Float[Tensor, "elements features"]:
+    """The softmax among the elements of each set, as PyTorch Geometric computes it."""
+    rows = index[:, None].expand_as(values)
+    largest = values.new_zeros(sets, values.shape[1])
+    largest.scatter_reduce_(0, rows, values.detach(), reduce="amax", include_self=False)
+    exponentials = (values - largest.index_select(0, index)).exp()
+    return exponentials / (sum_over_sets(exponentials, index, sets) + 1e-16).index_select(0, index)
 
 
 class Set2Set(nn.Module):
@@ -40,8 +54,8 @@ class Set2Set(nn.Module):
         for _ in range(self._steps):
             q, state = self.lstm(query, state)
             match = (x * q[0].index_select(0, index)).sum(dim=1, keepdim=True)
-            attention = softmax(match, index, num_nodes=sets)
-            read = scatter(attention * x, index, dim=0, dim_size=sets)
+            attention = softmax_over_sets(match, index, sets)
+            read = sum_over_sets(attention * x, index, sets)
             query = torch.cat([q, read[None]], dim=2)
         return query[0]
 
