@@ -1,4 +1,4 @@
-"""Streams of chance that belong to one agent, for its own code and for code that draws globally."""
+"""Random generators of an agent, also for library code that draws from global generators."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import torch
 
 
 def generator(seed: int | None) -> np.random.Generator:
-    """An agent's generator; unlike `default_rng(seed)` it shares no draws with an environment's."""
+    """An agent's generator, independent of an environment's `default_rng(seed)`."""
     return np.random.default_rng(_sequence(seed))
 
 
@@ -18,30 +18,30 @@ class GlobalStream:
     """One agent's state of a global generator, for code that draws from that generator.
 
     Inside `swapped_in()` the global generator continues the agent's stream; afterwards, also after
-    an error, the world has its own state back. Not safe while another thread draws.
+    an error, the global generator has its previous state. Not safe while another thread draws.
     """
 
     def __init__(self, get: Callable[[], Any], put: Callable[[Any], None], state: Any) -> None:
-        """Take how the global generator's state is read and set, and the stream's first state."""
+        """Store the functions that read and set the global state, and the stream's first state."""
         self._get, self._put, self._state = get, put, state
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Let the global generator continue this stream while the block runs."""
-        world = self._get()
+        """Make the global generator continue this stream while the block runs."""
+        outside = self._get()
         self._put(self._state)
         try:
             yield
         finally:
             self._state = self._get()
-            self._put(world)
+            self._put(outside)
 
     def state(self) -> Any:
-        """A copy of where the stream is."""
+        """A copy of the stream's state."""
         return deepcopy(self._state)
 
     def load(self, state: Any) -> None:
-        """Continue from what `state` returned."""
+        """Load a state returned by `state`."""
         self._state = deepcopy(state)
 
 
@@ -66,5 +66,5 @@ def _get_numpy() -> Any:
 
 
 def _sequence(seed: int | None) -> np.random.SeedSequence:
-    """Entropy that differs from what an environment makes of the same seed."""
+    """Entropy that differs from that of an environment with the same seed."""
     return np.random.SeedSequence(seed, spawn_key=(1,))

@@ -1,4 +1,4 @@
-"""A policy of task weights that was learnt before, in a training loop of one's own."""
+"""Use a trained policy of task weights as a balancing method in any training loop."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtlgym import checks
 from mtlgym.agents.saving import kept
-from mtlgym.agents.saving.environment import WEIGHING, origin
+from mtlgym.agents.saving.environment import WEIGHING, describe
 from mtlgym.agents.streams import torch_stream
 from mtlgym.agents.weights.balancing_policy import BalancingPolicy
 from mtlgym.balancing.method import Method
@@ -30,13 +30,13 @@ UNKNOWN = {  # features that a plain loop cannot give
 
 @dataclass(frozen=True, eq=False)
 class Weighing:
-    """What an environment's observations and actions mean.
+    """How an environment observes and decodes actions.
 
     Attributes:
-        observer: makes records observations.
-        interface: makes actions weights.
-        transform: what the weights multiply: "log" losses or, with "none", the losses.
-        tasks: how many there are.
+        observer: converts records to observations.
+        interface: converts actions to weights.
+        transform: the transform of the losses that the weights multiply: "log" or "none".
+        tasks: number of tasks.
     """
 
     observer: Observer
@@ -51,17 +51,17 @@ def _no_steps() -> Tensor:
 
 @dataclass(eq=False)
 class KeptMethod:
-    """Weigh the tasks as a policy does that was learnt in an environment.
+    """Weigh the tasks by a policy that was trained in an environment.
 
-    The losses of the pending batch, and what else the environment's observation was made of, are
-    observed as there, and the policy's action becomes weights as there. The policy decides from the
-    first batch on, and learns nothing more.
+    The losses of the pending batch and the other features are observed as in the environment, and
+    the policy's action is converted to weights as there. The policy decides from the first batch
+    on, and does not learn.
 
     Attributes:
         policy: has `decide(observation, deterministic, chance)`.
-        weighing: what its observations and actions mean.
-        deterministic: whether it takes its likeliest action, not a drawn one.
-        seed: with the step, where the draws of an action start.
+        weighing: converts its observations and actions.
+        deterministic: whether to take the most probable action, not a drawn one.
+        seed: with the step, the seed of a drawn action.
         budget: optimizer steps in the training, for a policy that observes `progress`.
     """
 
@@ -109,7 +109,7 @@ class KeptMethod:
         )
 
     def _chance(self, step: int) -> Any:
-        """A stream for one decision: so nothing but the step has to be known to repeat it."""
+        """A generator for one decision, which depends on the seed and the step only."""
         if self.deterministic:
             return None
         drawn = np.random.SeedSequence([self.seed, step]).generate_state(1)
@@ -127,11 +127,11 @@ def method(
     """A policy as a balancing method: `mtlgym.Balancer(agents.method("folder"))`.
 
     Args:
-        policy: the folder of a kept agent, or an agent that weighs tasks.
-        env: the environment that an agent learnt in, which says what its observations and actions
-            mean; a folder of an agent that was saved with one says it itself.
-        deterministic: whether it takes its likeliest weights, not drawn ones.
-        seed: start of the draws.
+        policy: the folder of a saved agent, or an agent that weighs tasks.
+        env: the environment that the agent was trained in, whose settings define its observations
+            and actions; None for a folder that was saved with one.
+        deterministic: whether to take the most probable weights, not drawn ones.
+        seed: seed of the draws.
         budget: optimizer steps in the training, for a policy that observes `progress`.
 
     Raises:
@@ -140,10 +140,10 @@ def method(
             cannot give; names it.
         FileNotFoundError: if there is no such folder.
     """
-    agent, said = policy, origin(env)
+    agent, described = policy, describe(env)
     if isinstance(policy, str | os.PathLike):
         agent = kept.load(policy)
-        said = said or kept.read(policy).get("environment")
+        described = described or kept.read(policy).get("environment")
     name = type(agent).__name__
     if len(getattr(agent.action_space, "shape", None) or ()) != 1:
         raise ValueError(
@@ -157,19 +157,19 @@ def method(
     if getattr(agent, "gradient_steps", 1) == 0:
         raise ValueError(f"{name} has learnt nothing yet: it has made no gradient step")
     checks.integer("seed", seed, least=0)
-    weighing = _weighing(agent, said, budget)
+    weighing = _weighing(agent, described, budget)
     return KeptMethod(agent, weighing, deterministic, seed, budget)
 
 
-def _weighing(agent: Any, said: Mapping[str, Any] | None, budget: int | None) -> Weighing:
-    """What the environment's observations and actions mean, if it is the agent's and is plain."""
-    found = (said or {}).get("weighing")
-    if not isinstance(found, Mapping):
+def _weighing(agent: Any, described: Mapping[str, Any] | None, budget: int | None) -> Weighing:
+    """The environment's observer and interface, if they fit the agent and a plain loop."""
+    values = (described or {}).get("weighing")
+    if not isinstance(values, Mapping):
         raise ValueError(
             f"`env` must be the environment that {type(agent).__name__} learnt to weigh tasks in: "
             "it says what is observed and what the actions mean"
         )
-    settings = TrainingOptions(**{name: found[name] for name in WEIGHING if name in found})
+    settings = TrainingOptions(**{name: values[name] for name in WEIGHING if name in values})
     for feature in settings.observation:
         if feature in UNKNOWN:
             raise ValueError(

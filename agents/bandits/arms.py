@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from mtlgym import checks
 from mtlgym.agents.saving import state_checks
 
-LARGEST = 1e300  # rewards past it count as it, so that sums and differences of them stay finite
+LARGEST = 1e300  # rewards are clipped to this size, so that their sums and differences stay finite
 _APART = ("observation_space", "action_space", "seed", *state_checks.STARTS)
 
 
 @dataclass(frozen=True)
 class Arms:
-    """What an action space of choices says.
+    """The arms of an action space of choices.
 
     Attributes:
         count: arms to choose from.
-        rows: environments that are chosen for at once; None where there is just one, whose actions
-            are ints and rewards floats, not arrays of one axis.
+        rows: number of environments in the vector; None for a single one, whose actions are ints
+            and rewards floats, not arrays of one axis.
     """
 
     count: int
@@ -29,11 +29,11 @@ class Arms:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of what is kept for each row and arm."""
+        """Shape of arrays with an entry for each row and arm."""
         return (self.rows or 1), self.count
 
     def action(self, chosen: NDArray[np.int64]) -> Any:
-        """The arms chosen, (rows,), in the form that the environment takes."""
+        """The chosen arms, (rows,), as an action of the environment."""
         return int(chosen[0]) if self.rows is None else chosen
 
     def public(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -41,7 +41,7 @@ class Arms:
         return (values[0] if self.rows is None else values).copy()
 
     def one_hot(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The public distribution of a rule that is sure to choose these arms, (rows,)."""
+        """The distribution that always chooses these arms, (rows,), in public form."""
         return self.public(np.eye(self.count)[chosen])
 
     def chosen(self, action: Any) -> NDArray[np.int64]:
@@ -60,7 +60,7 @@ class Arms:
         return value.reshape(-1).astype(np.int64)
 
     def rewards(self, reward: Any) -> NDArray[np.float64]:
-        """The rewards, (rows,), those past `LARGEST` in size as `LARGEST`.
+        """The rewards, (rows,), clipped to [-LARGEST, LARGEST].
 
         Raises:
             ValueError: unless there is a finite number for each environment.
@@ -86,7 +86,7 @@ def read_arms(space: spaces.Space, agent: str) -> Arms:
 
     Args:
         space: `Discrete(arms)`, or `MultiDiscrete([arms, arms, ...])`, one entry an environment.
-        agent: who asks, for the message.
+        agent: name of the agent, for the message.
 
     Raises:
         ValueError: for another space.
@@ -112,7 +112,7 @@ def draw_arms(probabilities: NDArray[np.float64], rng: np.random.Generator) -> N
 
 
 def check_share(name: str, value: Any) -> None:
-    """Refuse what is not a number in [0, 1].
+    """Check that the value is a number in [0, 1].
 
     Raises:
         ValueError: names the argument and the value.
@@ -123,15 +123,15 @@ def check_share(name: str, value: Any) -> None:
 
 
 def settings_of(agent: Any, arms: Arms) -> dict[str, Any]:
-    """What a state must agree in to fit: the arms, and its fields but those on its start."""
+    """The settings that a state must have in common with the agent: arms and most fields."""
     names = [each.name for each in fields(agent) if each.init and each.name not in _APART]
     return {"arms": arms.count, "rows": arms.rows} | {name: getattr(agent, name) for name in names}
 
 
 def check_arms_state(state: dict[str, Any], agent: Any, arms: Arms) -> None:
-    """Refuse a state of an agent with other settings, or one that is not whole.
+    """Refuse a state of an agent with other settings, or an incomplete one.
 
     Raises:
-        ValueError: names what the state is of and should be of, or what it lacks.
+        ValueError: names both settings, or the missing and unknown keys.
     """
     state_checks.check_state(state, agent, settings_of(agent, arms))

@@ -1,4 +1,4 @@
-"""Exp3: the bandit algorithm that assumes nothing about how rewards come about."""
+"""Exp3: the bandit algorithm for arbitrary, also adversarial, rewards."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -26,18 +26,18 @@ class Exp3:
     p = (1 - gamma) w / sum w + gamma / N. After a reward x of arm a, w_a is multiplied by
     exp(gamma x^ / N), x^ = x / p_a; the logarithms of w are kept.
 
-    x lies in [0, 1]. With `scale` it is (r + 1) / 2, where r is the reward that Exp3.S makes of the
-    raw one by percentiles of a reservoir, in [-1, 1]; see `Reservoir.scaled`. A new episode does
-    not start it afresh.
+    x lies in [0, 1]. With `scale` it is (r + 1) / 2, where r is the reward scaled to [-1, 1] by the
+    percentiles of a reservoir, as in Exp3.S; see `Reservoir.scaled`. A new episode does
+    not reset it.
 
     Source: Auer, Cesa-Bianchi, Freund, Schapire, "The nonstochastic multiarmed bandit problem"
     (SIAM J. Comput. 32, 2002), algorithm Exp3.
     Differs from it in that rewards of any range are scaled, unless `scale` is False.
 
     Attributes:
-        observation_space: any; what is observed is not used.
+        observation_space: any; observations are not used.
         action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for as many bandits.
-        seed: start of its generator; None takes fresh entropy.
+        seed: seed of its generator; None takes fresh entropy.
         gamma: share of the choices that are uniform, and learning rate; in (0, 1].
         reservoir: rewards kept to find the percentiles.
         scale: False takes the rewards as they are, and refuses those outside [0, 1].
@@ -113,7 +113,7 @@ class Exp3:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue, bit for bit, from what `state_dict` returned.
+        """Load a state returned by `state_dict`; the run then continues bit-identically.
 
         Raises:
             ValueError: for the state of an agent with other arms or settings.

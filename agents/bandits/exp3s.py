@@ -24,18 +24,18 @@ from mtlgym.agents.bandits.reservoir import Reservoir, Reservoirs
 from mtlgym.agents.streams import generator
 from mtlgym.lookup import lookup
 
-BLOCK = 256  # random numbers that are drawn at once: a call of the generator costs a microsecond
+BLOCK = 256  # random numbers drawn at once: a call of the generator costs a microsecond
 
 
 @dataclass(frozen=True)
-class Rule:
-    """What the engines for one bandit and for many need to know.
+class Exp3SSettings:
+    """The settings of Exp3.S, for one bandit or for many.
 
     Attributes:
         eta: learning rate.
         epsilon: share of the choices that are uniform.
         by_pi: whether estimates divide by pi, not by rho.
-        reservoir: rewards kept to find the percentiles; 0 takes rewards as they are.
+        reservoir: size of the sample of rewards for the percentiles; 0 does not scale rewards.
     """
 
     eta: float
@@ -49,7 +49,7 @@ class Rule:
         return (1 - self.epsilon) * rho + self.epsilon / weights.shape[1]
 
 
-class Single:
+class SingleBandit:
     """Exp3.S for one bandit, on Python's own numbers: for few arms they are the fastest.
 
     It keeps exp(omega). Only the chosen arm's estimate differs from 0, so an update multiplies
@@ -58,14 +58,14 @@ class Single:
     every weight at 1 / (t (N - 1)) or more.
     """
 
-    def __init__(self, rule: Rule, arms: Arms, rng: np.random.Generator) -> None:
-        """Equal weights."""
+    def __init__(self, settings: Exp3SSettings, arms: Arms, rng: np.random.Generator) -> None:
+        """Start with equal weights."""
         self._arms, self._count, self._rng = arms, arms.count, rng
-        self._eta, self._epsilon, self._by_pi = rule.eta, rule.epsilon, rule.by_pi
+        self._eta, self._epsilon, self._by_pi = settings.eta, settings.epsilon, settings.by_pi
         self._weights = [1 / arms.count] * arms.count
         self._seen = 0  # rewards
-        self._reservoir = Reservoir(rule.reservoir, []) if rule.reservoir else None
-        self._block: list[float] = []  # random numbers to come, the next one last
+        self._reservoir = Reservoir(settings.reservoir, []) if settings.reservoir else None
+        self._block: list[float] = []  # random numbers not used yet, the next one last
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -97,7 +97,7 @@ class Single:
             self._update(action, reward)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a run changes."""
+        """A copy of all that changes."""
         return {
             "weights": self.weights,
             "seen": self._seen,
@@ -107,7 +107,7 @@ class Single:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned; weights of any sum will do."""
+        """Load a state returned by `state_dict`; its weights may have any sum."""
         self._weights, self._seen = state["weights"][0].tolist(), state["seen"]
         if self._reservoir is not None:
             self._reservoir = Reservoir(self._reservoir.size, state["kept"][0].tolist())
@@ -143,19 +143,19 @@ BY_PI = {"pi": True, "rho": False}
 
 @dataclass(eq=False)
 class Exp3S:
-    """Choose arms whose rewards are high of late, and now and then any.
+    """Choose arms with high recent rewards, and with a small probability any arm.
 
-    pi = (1 - epsilon) rho + epsilon / N with rho = softmax(omega). A reward r of arm a, brought to
+    pi = (1 - epsilon) rho + epsilon / N with rho = softmax(omega). A reward r of arm a, scaled to
     [-1, 1] by the 20th and 80th percentiles of a reservoir of rewards that includes it, is
     estimated as r~_k = r [k = a] / rho_k, and
 
         omega'_k = log((1 - alpha) exp(omega_k + eta r~_k)
                        + alpha / (N - 1) sum_{j != k} exp(omega_j + eta r~_j)).
 
-    omega starts at 0, and alpha = 1 / t for the update that makes the omega of round t, so 1 / 2
+    omega starts at 0, and alpha = 1 / t for the update that gives the omega of round t, so 1 / 2
     for the first. Where the percentiles coincide a reward below them is -1, one above them 1, and
-    one that equals them 0. Rewards past 1e300 in size count as 1e300. A new episode does not start
-    it afresh.
+    one that equals them 0. Rewards are clipped to 1e300 in size. A new episode does not
+    reset it.
 
     Source: Glover, Hokamp (2019), https://arxiv.org/abs/1907.06214, equations 5 and 6, after Auer
     et al. (SIAM J. Comput. 32, 2002) and Graves et al. (ICML 2017).
@@ -163,9 +163,9 @@ class Exp3S:
     estimates unbiased and at most N / epsilon; the size of the reservoir was not published.
 
     Attributes:
-        observation_space: any; what is observed is not used.
+        observation_space: any; observations are not used.
         action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for as many bandits.
-        seed: start of its generator; None takes fresh entropy.
+        seed: seed of its generator; None takes fresh entropy.
         eta: learning rate, at least 0.
         epsilon: share of the choices that are uniform, in [0, 1].
         importance: what the reward is divided by, "rho" or "pi".
@@ -194,14 +194,18 @@ class Exp3S:
         checks.integer("reservoir", self.reservoir, least=1)
         checks.flag("scale", self.scale)
         by_pi = lookup(BY_PI, self.importance, "importance")
-        self._rule = Rule(self.eta, self.epsilon, by_pi, self.reservoir if self.scale else 0)
-        engine = Single if self._arms.rows is None else Rows
-        self._engine: Single | Rows = engine(self._rule, self._arms, generator(self.seed))
+        self._settings = Exp3SSettings(
+            self.eta, self.epsilon, by_pi, self.reservoir if self.scale else 0
+        )
+        engine = SingleBandit if self._arms.rows is None else ManyBandits
+        self._engine: SingleBandit | ManyBandits = engine(
+            self._settings, self._arms, generator(self.seed)
+        )
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """The distribution pi that `act` draws from; (arms,) or (rows, arms)."""
-        return self._arms.public(self._rule.distribution(self._engine.weights))
+        return self._arms.public(self._settings.distribution(self._engine.weights))
 
     @property
     def rho(self) -> NDArray[np.float64]:
@@ -240,7 +244,9 @@ class Exp3S:
         return {"settings": settings_of(self, self._arms), **self._engine.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue, bit for bit, from what `state_dict` returned; only omega's differences count.
+        """Load a state returned by `state_dict`; the run then continues bit-identically.
+
+        Only the differences of omega in it matter.
 
         Raises:
             ValueError: for the state of an agent with other arms or settings.
@@ -249,31 +255,31 @@ class Exp3S:
         self._engine.load_state_dict(state)
 
 
-class Rows:
-    """Exp3.S for many bandits at once, on arrays; see `Single` for the arithmetic."""
+class ManyBandits:
+    """Exp3.S for many bandits at once, on arrays; see `SingleBandit` for the arithmetic."""
 
-    def __init__(self, rule: Rule, arms: Arms, rng: np.random.Generator) -> None:
-        """Equal weights."""
-        self._rule, self._arms, self._rng = rule, arms, rng
+    def __init__(self, settings: Exp3SSettings, arms: Arms, rng: np.random.Generator) -> None:
+        """Start with equal weights."""
+        self._settings, self._arms, self._rng = settings, arms, rng
         self.weights = np.full(arms.shape, 1 / arms.count)
         self._seen = 0  # rewards of each row
-        self._reservoirs = Reservoirs(arms.shape[0], rule.reservoir)
+        self._reservoirs = Reservoirs(arms.shape[0], settings.reservoir)
 
     def act(self) -> NDArray[np.int64]:
         """The arm to pull in each row."""
-        return draw_arms(self._rule.distribution(self.weights), self._rng)
+        return draw_arms(self._settings.distribution(self.weights), self._rng)
 
     def learn(self, action: Any, reward: Any) -> None:
         """Update the weights."""
         chosen, rewards = self._arms.chosen(action), self._arms.rewards(reward)
-        if self._rule.reservoir:
+        if self._settings.reservoir:
             rewards = self._reservoirs.scaled(rewards, self._rng)
         self._seen += 1
         if self._arms.count > 1:
             self._update(chosen, rewards)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a run changes."""
+        """A copy of all that changes."""
         return {
             "weights": self.weights.copy(),
             "seen": self._seen,
@@ -282,21 +288,21 @@ class Rows:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned; weights of any sum will do."""
+        """Load a state returned by `state_dict`; its weights may have any sum."""
         self.weights, self._seen = state["weights"].copy(), state["seen"]
         self._reservoirs.load(state["kept"], self._seen)
         self._rng.bit_generator.state = state["rng"]
 
     def _update(self, chosen: NDArray[np.int64], rewards: NDArray[np.float64]) -> None:
-        rows, count, rule = np.arange(len(chosen)), self._arms.count, self._rule
+        rows, count, settings = np.arange(len(chosen)), self._arms.count, self._settings
         weight, unchosen = self.weights[rows, chosen], self.weights.copy()
         unchosen[rows, chosen] = 0
         rest = unchosen.sum(axis=1)
         share = weight / (weight + rest)
-        if rule.by_pi:
-            share = (1 - rule.epsilon) * share + rule.epsilon / count
+        if settings.by_pi:
+            share = (1 - settings.epsilon) * share + settings.epsilon / count
         with np.errstate(over="ignore"):
-            change = rule.eta * rewards / share
+            change = settings.eta * rewards / share
         weight = weight * np.exp(np.minimum(change, 0))
         others = np.exp(-np.maximum(change, 0))
         mixed = 1 / ((self._seen + 1) * (count - 1))  # alpha / (N - 1)

@@ -1,4 +1,4 @@
-"""Policies that stay as they are: in proportion to the tasks' sizes, and the oracle's."""
+"""Fixed policies: in proportion to the tasks' sizes, and the oracle's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from mtlgym.agents.streams import generator
 
 
 class Distribution:
-    """Draws arms from a distribution that is given, or that the first info has.
+    """Draws arms from a fixed distribution, given as an argument or taken from the first info.
 
     Attributes:
         values: the distribution of each row, (rows, arms); None until it is known.
@@ -27,17 +27,17 @@ class Distribution:
         names: tuple[str, str],
         read: Callable[[str, NDArray[np.float64]], NDArray[np.float64]],
     ) -> None:
-        """Make the distribution of what is given, if anything is.
+        """Compute the distribution from the argument, if it is not None.
 
         Args:
             arms: to draw from.
-            seed: start of the generator; None takes fresh entropy.
+            seed: seed of the generator; None takes fresh entropy.
             given: numbers, (arms,) or (rows, arms), or None.
-            names: of the argument that gave them, and of the info's entry that holds them if not.
-            read: makes distributions of numbers, (..., arms), or refuses them by name.
+            names: of the argument, and of the info's entry that is used instead.
+            read: converts numbers, (..., arms), to distributions, or refuses them by name.
 
         Raises:
-            ValueError: for another shape, or numbers that make no distribution.
+            ValueError: for another shape, or numbers that give no distribution.
         """
         self._arms, self._rng = arms, generator(seed)
         self._argument, self._key, self._make = *names, read
@@ -52,7 +52,7 @@ class Distribution:
         """An arm, or one for each row, (rows,).
 
         Raises:
-            ValueError: while the distribution is unknown and the info does not tell.
+            ValueError: while the distribution is unknown and not in the info.
         """
         if self.values is None:
             if self._key not in info:
@@ -64,7 +64,7 @@ class Distribution:
         return self._arms.action(draw_arms(self.values, self._rng))
 
     def check(self, action: Any, reward: Any) -> None:
-        """Refuse what no environment gives.
+        """Check the arguments of `learn`.
 
         Raises:
             ValueError: for an action that is no arm, or a reward that is not finite.
@@ -78,11 +78,11 @@ class Distribution:
         return {"distribution": known, "rng": self._rng.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned.
+        """Load a state returned by `state_dict`.
 
         Raises:
-            ValueError: for a distribution of other arms, or another one than was given, or a state
-                that is not whole.
+            ValueError: for a distribution of other arms, or another one than was given, or an
+                incomplete state.
         """
         state_checks.check_keys(state, self.state_dict(), "Distribution")
         known = state["distribution"]
@@ -106,7 +106,7 @@ def in_proportion(name: str, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     """The distributions in proportion to positive sizes; (..., arms) both.
 
     Raises:
-        ValueError: names what the sizes are and their value.
+        ValueError: names the argument and the value.
     """
     if not np.all(np.isfinite(sizes) & (sizes > 0)):
         raise ValueError(f"{name} must be positive finite numbers, not {sizes.tolist()}")
@@ -114,11 +114,11 @@ def in_proportion(name: str, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     return shares / shares.sum(axis=-1, keepdims=True)
 
 
-def as_they_are(name: str, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distributions that sum to 1 up to rounding, and then more exactly; (..., arms) both.
+def normalised(name: str, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Check that the probabilities sum to 1, and normalise them; (..., arms) both.
 
     Raises:
-        ValueError: names what they are and their value.
+        ValueError: names the argument and the value.
     """
     sums = probabilities.sum(axis=-1, keepdims=True)
     if not (np.all(probabilities >= 0) and np.all(np.abs(sums - 1) < 1e-6)):
@@ -144,13 +144,13 @@ class TaskSize:
         seed: int | None = None,
         sizes: Any = None,
     ) -> None:
-        """Make the policy for these spaces.
+        """Create the policy for these spaces.
 
         Args:
-            observation_space: any; what is observed is not used.
+            observation_space: any; observations are not used.
             action_space: `Discrete(tasks)`, or `MultiDiscrete([tasks] * rows)` for several
                 trainings at once.
-            seed: start of its generator; None takes fresh entropy.
+            seed: seed of its generator; None takes fresh entropy.
             sizes: positive, (tasks,) or (rows, tasks); None takes `info["task_sizes"]` of the
                 first decision.
 
@@ -170,7 +170,7 @@ class TaskSize:
         """The task to train on, an int, or one for each row, (rows,).
 
         Raises:
-            ValueError: if neither the argument nor the info tells the sizes.
+            ValueError: if neither the argument nor the info has the sizes.
         """
         return self._distribution.act(info)
 
@@ -196,7 +196,7 @@ class TaskSize:
         return self._distribution.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue, bit for bit, from what `state_dict` returned.
+        """Load a state returned by `state_dict`; the run then continues bit-identically.
 
         Raises:
             ValueError: for the state of a policy of other tasks, or of other sizes than given.
@@ -205,10 +205,10 @@ class TaskSize:
 
 
 class Oracle:
-    """Choose each task with the probability that is known to be right.
+    """Choose each arm with its true probability of the environment.
 
     Source: Glover, Hokamp (2019), https://arxiv.org/abs/1907.06214, section 4.1: the distribution
-    by which the increments of the bandit's arms are made.
+    that the increments of the bandit's arms follow.
     """
 
     def __init__(
@@ -219,20 +219,20 @@ class Oracle:
         seed: int | None = None,
         probabilities: Any = None,
     ) -> None:
-        """Make the policy for these spaces.
+        """Create the policy for these spaces.
 
         Args:
-            observation_space: any; what is observed is not used.
+            observation_space: any; observations are not used.
             action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for several bandits.
-            seed: start of its generator; None takes fresh entropy.
+            seed: seed of its generator; None takes fresh entropy.
             probabilities: (arms,) or (rows, arms), each row of the sum 1; None takes
                 `info["oracle"]` of the first decision.
 
         Raises:
-            ValueError: for another action space, or what are no probabilities or not one an arm.
+            ValueError: for another action space, or invalid probabilities, or not one an arm.
         """
         arms, names = read_arms(action_space, "Oracle"), ("probabilities", "oracle")
-        self._distribution = Distribution(arms, seed, probabilities, names, as_they_are)
+        self._distribution = Distribution(arms, seed, probabilities, names, normalised)
         self.observation_space, self.action_space = observation_space, action_space
 
     @property
@@ -244,7 +244,7 @@ class Oracle:
         """The arm to pull, an int, or one for each row, (rows,).
 
         Raises:
-            ValueError: if neither the argument nor the info tells the probabilities.
+            ValueError: if neither the argument nor the info has the probabilities.
         """
         return self._distribution.act(info)
 
@@ -270,7 +270,7 @@ class Oracle:
         return self._distribution.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue, bit for bit, from what `state_dict` returned.
+        """Load a state returned by `state_dict`; the run then continues bit-identically.
 
         Raises:
             ValueError: for the state of a policy of other arms, or other probabilities than given.

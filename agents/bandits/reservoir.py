@@ -1,4 +1,4 @@
-"""Reservoir sampling of rewards, and the percentiles that bring them to one scale."""
+"""Reservoir sampling of rewards, and scaling of rewards by the sample's percentiles."""
 
 from array import array
 from bisect import insort
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Reservoir:
-    """A uniform sample of the rewards so far, and the scale that its percentiles set.
+    """A uniform sample of the rewards so far, and its percentiles, which scale rewards.
 
     Reward t, counted from 1, enters a full sample of n with probability n / t, in place of one of
     the n, each as likely as the others. Percentiles are interpolated linearly, as
@@ -18,14 +18,14 @@ class Reservoir:
     Source: Vitter, "Random sampling with a reservoir" (ACM TOMS 11, 1985), algorithm R.
 
     Attributes:
-        size: rewards that are kept at most.
-        kept: those that are, in ascending order.
-        low: 20th percentile of those kept, 0 without any.
-        high: 80th percentile of those kept, 0 without any.
+        size: largest size of the sample.
+        kept: the sample, in ascending order.
+        low: 20th percentile of the sample, 0 if it is empty.
+        high: 80th percentile of the sample, 0 if it is empty.
     """
 
     def __init__(self, size: int, kept: MutableSequence[float]) -> None:
-        """Take the size and, to be changed in place, what an earlier one kept, if anything.
+        """Start with this sample, which is changed in place.
 
         A list is the fastest for one reservoir, an `array` for thousands, which fill the cache.
         """
@@ -35,7 +35,7 @@ class Reservoir:
             self._measure()
 
     def take(self, reward: float, seen: int, chance: float) -> None:
-        """Take in the `seen`-th reward; `chance`, uniform in [0, 1), counts once it is full."""
+        """Add the `seen`-th reward; `chance`, uniform in [0, 1), is used if the sample is full."""
         if seen > self.size:
             place = int(chance * seen)
             if place >= self.size:
@@ -45,7 +45,7 @@ class Reservoir:
         self._measure()
 
     def scaled(self, reward: float) -> float:
-        """Where the percentiles place the reward, in [-1, 1].
+        """The reward scaled to [-1, 1] by the percentiles.
 
         2 (reward - low) / (high - low) - 1 between the percentiles, -1 below, 1 above. Where they
         coincide, a reward that equals them is 0.
@@ -60,7 +60,7 @@ class Reservoir:
         return 2 * ((reward - low) / (high - low)) - 1 if low < high else 0.0
 
     def _measure(self) -> None:
-        """Find the percentiles; written out twice, for it is a large part of a round's time."""
+        """Compute the percentiles; written out twice, as this is a large part of a round's time."""
         kept = self.kept
         last = len(kept) - 1
         if not last:
@@ -78,30 +78,30 @@ class Reservoirs:
     """A reservoir for each row of a vector of environments."""
 
     def __init__(self, rows: int, size: int) -> None:
-        """Empty ones of that size."""
+        """Create empty ones of that size."""
         self._size, self._seen = size, 0
         self._each = [Reservoir(size, array("d")) for _ in range(rows)]
         self._low, self._high = np.zeros(rows), np.zeros(rows)
 
     def scaled(self, rewards: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-        """Take the rewards in, and say where the percentiles then place them; (rows,) each."""
+        """Add the rewards, and scale them by the percentiles; (rows,) each."""
         self._take(rewards, rng)
         low, high = self._low, self._high
         inside = (np.clip(rewards, low, high) - low) / np.where(low < high, high - low, 1)
         return np.where(low < high, 2 * inside - 1, np.sign(rewards - low))
 
     def kept(self) -> NDArray[np.float64]:
-        """What each row keeps, ascending; (rows, kept)."""
+        """The samples, ascending; (rows, kept)."""
         return np.array([row.kept for row in self._each], float)
 
     def load(self, kept: NDArray[np.float64], seen: int) -> None:
-        """Continue from what `kept` returned after that many rewards of each row."""
+        """Load samples returned by `kept` after that many rewards of each row."""
         self._seen = seen
         self._each = [Reservoir(self._size, array("d", row)) for row in kept]
         self._measured(list(range(len(kept))))
 
     def _take(self, rewards: NDArray[np.float64], rng: np.random.Generator) -> None:
-        """Only the rows that their reward enters take time of their own."""
+        """Add the rewards; only rows whose sample changes take time."""
         self._seen += 1
         chances = rng.random(len(rewards)) if self._seen > self._size else np.zeros(len(rewards))
         entered = np.flatnonzero(chances * self._seen < self._size).tolist()

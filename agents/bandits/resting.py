@@ -1,4 +1,4 @@
-"""A greedy policy that lets arms rest which have stopped gaining."""
+"""A greedy policy that rests arms which no longer gain."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -13,34 +13,33 @@ from mtlgym.agents.bandits.arms import check_arms_state, check_share, read_arms,
 
 @dataclass(eq=False)
 class Resting:
-    """Pull the arm that gains the most, and let one that has stopped gaining rest.
+    """Pull the arm with the largest gain, and rest arms which no longer gain.
 
-    For tasks that can be learnt to the full and are forgotten slowly, where a reward is what a pull
-    gained. Each arm has a gain g, the running mean of what it earned while it did not rest, and a
-    rest w in steps, 0 at first. After a reward r:
+    For tasks that can be learnt completely and are forgotten slowly, where a reward is the gain of
+    a pull. Each arm has a gain g, the running mean of its rewards while it did not rest, and a rest
+    w in steps, 0 at first. After a reward r:
 
         if w = 0 and r >= g / 4:  g <- g + rate (r - g),
         otherwise:                w <- max(w, 1) clip(fill g / r, 1 / 2, growth),
 
-    where w below 1 becomes 0, and w never exceeds the steps so far. So a full arm is pulled again
-    when it has lost about `fill` of what a pull gains, and the rests of one that gains more become
-    shorter, until it is free of them. Arms never pulled come first; then, of the arms whose rest is
-    over, the one of the largest g; where all rest, the one that is due first; of equal arms the
-    first. Where g <= 0, r counts as infinitely many times g if it is positive, and as none of it if
-    not.
+    where w below 1 becomes 0, and w never exceeds the steps so far. So a fully learnt arm
+    is pulled again when it has lost about `fill` of the gain of a pull, and the rests of an arm
+    that gains more get shorter, down to 0. Arms never pulled come first; then, of the arms whose
+    rest is over, the one of the largest g; where all rest, the one that is due first; of equal
+    arms the first. Where g <= 0, r / g counts as infinite if r is positive, and as 0 if not.
 
-    It needs neither the budget nor observations. A new episode does not start it afresh. Rewards
-    past 1e300 in size count as 1e300.
+    It needs neither the budget nor observations. A new episode does not reset it. Rewards
+    are clipped to 1e300 in size.
 
     Source: none; made for the bandit of Glover, Hokamp (2019), https://arxiv.org/abs/1907.06214,
     section 4.1.
 
     Attributes:
-        observation_space: any; what is observed is not used.
+        observation_space: any; observations are not used.
         action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for as many bandits.
-        seed: taken as any agent does, and not used: nothing is drawn.
-        fill: share of a full gain that a pull after a rest is to bring, in (0, 1].
-        growth: factor by which a rest grows at most, above 1.
+        seed: accepted as by every agent, and not used: nothing is drawn.
+        fill: share of a full gain that a pull after a rest should bring, in (0, 1].
+        growth: largest factor by which a rest grows, above 1.
         rate: weight of the last reward in the running mean, in (0, 1].
 
     Raises:
@@ -86,7 +85,7 @@ class Resting:
         truncated: Any,
         info: dict[str, Any],
     ) -> None:
-        """Take in the gain of the action, or those of each row, (rows,).
+        """Learn from the gain of the action, or those of each row, (rows,).
 
         Raises:
             ValueError: for an action that is no arm, or a reward that is not finite.
@@ -116,7 +115,7 @@ class Resting:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue, bit for bit, from what `state_dict` returned.
+        """Load a state returned by `state_dict`; the run then continues bit-identically.
 
         Raises:
             ValueError: for the state of an agent with other arms or settings.

@@ -1,4 +1,4 @@
-"""Thompson sampling: choose each arm as often as it is believed to be the best one."""
+"""Thompson sampling: choose each arm with its posterior probability of being the best."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from mtlgym import checks
 from mtlgym.agents.bandits.arms import check_arms_state, check_share, read_arms, settings_of
 from mtlgym.agents.streams import generator
 
-# Quantiles of every variable that the integral is cut at: evenly, and ever finer to both ends.
+# Quantiles of every variable at which the integral is cut: even, and finer towards both ends.
 _TAIL = np.geomspace(1e-10, 1e-3, 60)
 _CUTS = np.concatenate([_TAIL, np.linspace(1e-3, 1 - 1e-3, 800)[1:-1], 1 - _TAIL[::-1]])
 
@@ -20,7 +20,9 @@ _CUTS = np.concatenate([_TAIL, np.linspace(1e-3, 1 - 1e-3, 800)[1:-1], 1 - _TAIL
 def probabilities_of_largest(
     centres: NDArray[np.float64], spreads: NDArray[np.float64], freedoms: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """How likely each of independent variables centre + spread t is the largest, to about 1e-6.
+    """The probability that each of independent variables centre + spread t is the largest.
+
+    Accurate to about 1e-6.
 
     P_k = integral of prod_{j != k} F_j dF_k, with the distribution functions F of Student's t, by
     the trapezoidal rule between the quantiles of all variables.
@@ -45,42 +47,43 @@ def probabilities_of_largest(
     return found / found.sum()
 
 
-MOST = 1e150  # rewards past it in size count as it, so that squares stay finite
+MOST = 1e150  # rewards are clipped to this size, so that squares stay finite
 
 
 @dataclass(eq=False)
 class ThompsonSampling:
-    """Choose the arm of the largest mean reward, the means being drawn from what is believed.
+    """Choose the arm of the largest mean reward, with means drawn from their posterior.
 
-    The rewards of an arm are taken for normal, of unknown mean and variance. Before any of them
+    The rewards of an arm are modelled as normal, of unknown mean and variance, with the prior
 
         variance ~ inverse gamma(shape, scale),    mean | variance ~ N(mean, variance / strength),
 
-    and after n rewards of mean x and sum of squared deviations s the arm's mean is believed to be
+    and after n rewards of mean x and sum of squared deviations s the posterior of the arm's mean is
 
         (strength mean + n x) / k + sqrt(b / (a k)) t,    k = strength + n,    a = shape + n / 2,
         b = scale + s / 2 + strength n (x - mean)^2 / (2 k),
 
     with t of Student's distribution with 2 a degrees of freedom. With `discount` below 1, n and s
-    of all arms shrink by it at each step, and what is believed of an arm that is not pulled returns
-    to what was believed at first.
+    of all arms shrink by it at each step, and the posterior of an arm that is not pulled returns
+    to the prior.
 
-    By default mean and scale are those of all rewards so far: their mean, and `shape` times their
-    variance. Then choices do not change when all rewards are raised by a number or multiplied by a
-    positive one. Rewards past 1e150 in size count as 1e150. A new episode does not start it afresh.
+    By default the prior's mean is that of all rewards so far, and its scale `shape` times their
+    variance. Then choices do not change when a number is added to all rewards, or they are
+    multiplied by a positive one. Rewards are clipped to 1e150 in size. A new episode does not
+    reset it.
 
     Source: Thompson (Biometrika 25, 1933); the model is that of Honda, Takemura, "Optimality of
     Thompson sampling for Gaussian bandits depends on priors" (AISTATS 2014).
     Differs from it in that the prior is proper, so that no arm has to be pulled beforehand.
 
     Attributes:
-        observation_space: any; what is observed is not used.
+        observation_space: any; observations are not used.
         action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for as many bandits.
-        seed: start of its generator; None takes fresh entropy.
-        mean: of an arm's rewards before any; None for that of all rewards so far.
+        seed: seed of its generator; None takes fresh entropy.
+        mean: the prior mean of an arm's rewards; None for the mean of all rewards so far.
         strength: rewards that `mean` counts as, above 0.
         shape: half the rewards that `scale` counts as, at least 0.1.
-        scale: the variance is believed to be about scale / shape; above 0, in the reward's unit
+        scale: of the prior, whose variance is about scale / shape; above 0, in the reward's unit
             squared, or None for `shape` times the variance of all rewards so far.
         discount: of past rewards at each step, in (0, 1].
 
@@ -137,7 +140,7 @@ class ThompsonSampling:
         truncated: Any,
         info: dict[str, Any],
     ) -> None:
-        """Take in the reward of the action, or those of each row, (rows,).
+        """Learn from the reward of the action, or those of each row, (rows,).
 
         Raises:
             ValueError: for an action that is no arm, or a reward that is not finite.
@@ -162,7 +165,7 @@ class ThompsonSampling:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue, bit for bit, from what `state_dict` returned.
+        """Load a state returned by `state_dict`; the run then continues bit-identically.
 
         Raises:
             ValueError: for the state of an agent with other arms or settings.

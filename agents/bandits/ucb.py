@@ -1,4 +1,4 @@
-"""Upper confidence bounds: choose the arm that may be the best one."""
+"""Upper confidence bounds: UCB1 and its sliding-window form."""
 
 import math
 from dataclasses import KW_ONLY, dataclass
@@ -13,12 +13,12 @@ from mtlgym.agents.bandits.arms import check_arms_state, read_arms, settings_of
 
 
 class Window:
-    """How often each arm was pulled among the last pulls of its row, and what it earned then.
+    """Counts of pulls and sums of rewards of each arm over the last pulls of a row.
 
-    Nothing is ever subtracted from a sum, so a huge reward that has left leaves no error behind.
-    The window is a ring. When it has come round, all its pulls are old, and each slot is given what
-    its arm's old pulls after it earned; that is the arm's sum once the slot is overwritten. What
-    new pulls earn is added up apart.
+    Nothing is ever subtracted from a sum, so a huge reward leaves no rounding error behind when it
+    leaves the window. The window is a ring buffer. When it wraps around, all its pulls are old, and
+    each slot receives the sum of its arm's old rewards after it, which is the arm's sum once the
+    slot is overwritten. Rewards of new pulls are added up separately.
 
     Attributes:
         size: pulls that count.
@@ -27,7 +27,7 @@ class Window:
     """
 
     def __init__(self, rows: int, arms: int, size: int) -> None:
-        """An empty window of that many pulls."""
+        """Create an empty window of that many pulls."""
         self.size, self.seen = size, 0
         self.pulls = np.zeros((rows, arms))
         self._old, self._new = np.zeros((rows, arms)), np.zeros((rows, arms))
@@ -40,7 +40,7 @@ class Window:
         return self._old + self._new
 
     def add(self, chosen: NDArray[np.int64], rewards: NDArray[np.float64]) -> None:
-        """Take in a pull of each row, (rows,), and let the one leave that is too old."""
+        """Add a pull of each row, (rows,), and remove the oldest one of a full window."""
         rows, slot = np.arange(len(chosen)), self.seen % self.size
         if self.seen and slot == 0:
             self._age(rows)
@@ -54,13 +54,13 @@ class Window:
         self.seen += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that it keeps."""
+        """A copy of all that changes."""
         arrays = {"pulls": self.pulls, "old": self._old, "new": self._new}
         arrays |= {"arms": self._arms, "values": self._values}
         return {"seen": self.seen} | {name: array.copy() for name, array in arrays.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned for a window of this size."""
+        """Load a state returned by `state_dict` of a window of this size."""
         self.seen, self.pulls = state["seen"], state["pulls"].copy()
         self._old, self._new = state["old"].copy(), state["new"].copy()
         self._arms, self._values = state["arms"].copy(), state["values"].copy()
@@ -80,17 +80,17 @@ class UCB1:
     """Choose the arm of the largest mean reward plus a bonus for arms that were seldom pulled.
 
     mean_k + c sqrt(2 ln t / n_k), with n_k pulls of arm k among t in all. Each arm is pulled once
-    before, and of equal arms the first is taken. A new episode does not start it afresh. Rewards
-    past 1e300 in size count as 1e300.
+    before, and of equal arms the first is taken. A new episode does not reset it. Rewards
+    are clipped to 1e300 in size.
 
     Source: Auer, Cesa-Bianchi, Fischer, "Finite-time analysis of the multiarmed bandit problem"
     (Machine Learning 47, 2002), figure 1.
-    Differs from it in that rewards outside [0, 1] are taken too; `c` is then to be their range.
+    Differs from it in that rewards outside [0, 1] are allowed; `c` should then be their range.
 
     Attributes:
-        observation_space: any; what is observed is not used.
+        observation_space: any; observations are not used.
         action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for as many bandits.
-        seed: taken as any agent does, and not used: nothing is drawn.
+        seed: accepted as by every agent, and not used: nothing is drawn.
         c: weight of the bonus, in the reward's unit, at least 0.
 
     Raises:
@@ -129,7 +129,7 @@ class UCB1:
         truncated: Any,
         info: dict[str, Any],
     ) -> None:
-        """Take in the reward of the action, or those of each row, (rows,).
+        """Learn from the reward of the action, or those of each row, (rows,).
 
         Raises:
             ValueError: for an action that is no arm, or a reward that is not finite.
@@ -148,7 +148,7 @@ class UCB1:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue, bit for bit, from what `state_dict` returned.
+        """Load a state returned by `state_dict`; the run then continues bit-identically.
 
         Raises:
             ValueError: for the state of an agent with other arms or settings.
@@ -163,20 +163,20 @@ class UCB1:
 
 @dataclass(eq=False)
 class SlidingWindowUCB:
-    """Choose by upper confidence bounds of the last pulls alone, so that changes are followed.
+    """Choose by upper confidence bounds over the last pulls only, to follow changes.
 
     mean_k + c sqrt(xi ln min(t, window) / n_k), with mean and number n_k of arm k's pulls among
     the last `window` of the t in all. An arm without any among them comes first, and of equal arms
-    the first is taken. A new episode does not start it afresh. Rewards past 1e300 in size count as
-    1e300.
+    the first is taken. A new episode does not reset it. Rewards are clipped to 1e300 in
+    size.
 
     Source: Garivier, Moulines, "On upper-confidence bound policies for switching bandit problems"
     (ALT 2011), https://arxiv.org/abs/0805.3415, SW-UCB; c is their B, the rewards' upper bound.
 
     Attributes:
-        observation_space: any; what is observed is not used.
+        observation_space: any; observations are not used.
         action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for as many bandits.
-        seed: taken as any agent does, and not used: nothing is drawn.
+        seed: accepted as by every agent, and not used: nothing is drawn.
         window: pulls that count, their tau.
         xi: weight of the bonus under the root, at least 0; their proof needs more than 1 / 2.
         c: weight of the bonus, in the reward's unit, at least 0.
@@ -220,7 +220,7 @@ class SlidingWindowUCB:
         truncated: Any,
         info: dict[str, Any],
     ) -> None:
-        """Take in the reward of the action, or those of each row, (rows,).
+        """Learn from the reward of the action, or those of each row, (rows,).
 
         Raises:
             ValueError: for an action that is no arm, or a reward that is not finite.
@@ -235,7 +235,7 @@ class SlidingWindowUCB:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue, bit for bit, from what `state_dict` returned.
+        """Load a state returned by `state_dict`; the run then continues bit-identically.
 
         Raises:
             ValueError: for the state of an agent with other arms or settings.

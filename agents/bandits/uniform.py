@@ -1,4 +1,4 @@
-"""Decisions drawn uniformly: the baseline that every agent has to beat."""
+"""Decisions drawn uniformly: the baseline of every agent."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from mtlgym.agents.weights import actions
 
 
 class UniformRandom:
-    """Draw each decision uniformly from all there are, whatever is observed.
+    """Draw each decision uniformly, whatever is observed.
 
     Tasks are equally likely; task weights are uniform on the simplex of non-negative weights that
     sum to n, n Dirichlet(1, ..., 1); logits are uniform in the box [-1, 1]^n.
@@ -26,13 +26,13 @@ class UniformRandom:
         *,
         seed: int | None = None,
     ) -> None:
-        """Make the agent for these spaces.
+        """Create the agent for these spaces.
 
         Args:
-            observation_space: any; not looked at.
+            observation_space: any; observations are not used.
             action_space: of weights, logits or tasks; or `MultiDiscrete([tasks] * rows)`, of a
                 vector of environments.
-            seed: start of its generator; None takes fresh entropy.
+            seed: seed of its generator; None takes fresh entropy.
 
         Raises:
             ValueError: for another kind of action space.
@@ -85,10 +85,10 @@ class UniformRandom:
         return {"rng": self._rng.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned.
+        """Load a state returned by `state_dict`.
 
         Raises:
-            ValueError: for one that is not whole.
+            ValueError: for an incomplete state.
         """
         state_checks.check_keys(state, self.state_dict(), "UniformRandom")
         self._rng.bit_generator.state = state["rng"]

@@ -17,25 +17,26 @@ from mtlgym.agents.streams import generator
 
 @dataclass(eq=False)
 class Counterfactual:
-    """Choose tasks from a fixed distribution, and between trainings find a better one offline.
+    """Choose tasks from a fixed distribution, which is improved offline between trainings.
 
     At an episode's end, `rounds` times, the policy becomes the one of the highest value, estimated
     from the decisions so far, plus `entropy` times its entropy, as `policy_search.improve` finds
-    it. Then it stays. While an arm was never tried, the improvement waits for a later episode.
+    it; after that it is fixed. While an arm was never tried, the improvement waits for a later
+    episode.
 
-    All episodes' decisions are pooled, each with the probability that it was made with. With those
-    of the last alone the policies swing: tasks that one neglects score low and so earn much there,
-    and the next neglects the others.
+    All episodes' decisions are pooled, each with its propensity. With those of the last episode
+    only the policies oscillate: tasks that one policy neglects score low and so give large rewards
+    there, and the next policy neglects the others.
 
     Source: Glover, Hokamp (2019), https://arxiv.org/abs/1907.06214, sections 3.3 and 4.1.
-    Differs from it in that it says which decisions are pooled, which the text leaves open.
+    Differs from it in that all decisions are pooled; the text leaves open which are.
 
     Attributes:
-        observation_space: any; what is observed is not used.
+        observation_space: any; observations are not used.
         action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)` for as many environments,
             each of which then has a policy of its own.
-        seed: start of its generator; None takes fresh entropy.
-        rounds: improvements to make; 2 on the paper's bandit, 1 on GLUE, 0 leaves the policy.
+        seed: seed of its generator; None takes fresh entropy.
+        rounds: number of improvements; 2 on the paper's bandit, 1 on GLUE, 0 leaves the policy.
         entropy: lambda, in the reward's unit per nat, at least 0; the paper chose .2 on the bandit
             and .15 on GLUE.
         estimator: "wis", the paper's, "ips" or "snips".
@@ -100,7 +101,7 @@ class Counterfactual:
 
     @property
     def practice(self) -> int:
-        """Episodes that it needs, at least, until its policy is final."""
+        """Least number of episodes until the policy is final."""
         return int(self.rounds - self._improvements.min())
 
     def act(self, observation: Any, info: dict[str, Any]) -> Any:
@@ -117,10 +118,10 @@ class Counterfactual:
         truncated: Any,
         info: dict[str, Any],
     ) -> None:
-        """Keep the decision, and improve the policy where an episode ended and a round is left.
+        """Store the decision, and improve the policy where an episode ended and a round is left.
 
-        Of a row whose episode has ended, the next decision is not kept: a vector environment
-        resets the row in that step. Nor is one with an `info["failure"]`: it has no outcome.
+        Of a row whose episode has ended, the next decision is not stored: a vector environment
+        resets the row in that step. Nor is one with an `info["failure"]`, which has no reward.
 
         Raises:
             ValueError: for what is no arm, or a reward that is not finite; nothing is changed then.
@@ -155,7 +156,7 @@ class Counterfactual:
         self._probabilities = np.array([self._best(sums, row) for row in range(rows)])
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that a run changes: policy, sums, rounds made and generator."""
+        """A copy of all that a run changes: policy, sums, number of improvements and generator."""
         return {
             "settings": settings_of(self, self._arms),
             "rng": self._rng.bit_generator.state,
@@ -167,7 +168,7 @@ class Counterfactual:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue bit for bit from what `state_dict` returned.
+        """Load a state returned by `state_dict`; the run then continues bit-identically.
 
         Raises:
             ValueError: for the state of an agent with other arms or settings.

@@ -1,4 +1,4 @@
-"""Off-policy estimators: what a policy is worth, from decisions that other policies made.
+"""Off-policy estimators: the value of a policy from decisions of other policies.
 
 Each takes sums over logged decisions and one or several policies. All are for policies that do not
 change during a run and do not look at observations: a distribution over the arms.
@@ -15,7 +15,7 @@ from mtlgym.lookup import lookup
 
 
 def ips(sums: LoggedSums, policies: NDArray[np.float64]) -> Any:
-    """The importance sampling (inverse propensity score) estimate, which has no bias.
+    """The importance sampling (inverse propensity score) estimate, which is unbiased.
 
     V = 1/T sum_t pi(a_t) / p_t r_t = sum_k pi_k S_k / T.
 
@@ -54,8 +54,8 @@ def snips(sums: LoggedSums, policies: NDArray[np.float64]) -> Any:
     """The self-normalised estimate, which for these policies is `wis` under its other name.
 
     Source: Swaminathan and Joachims, "The Self-Normalized Estimator for Counterfactual Learning"
-    (NeurIPS 2015). What that paper adds to the formula, variance regularisation and policies that
-    look at contexts, is not here.
+    (NeurIPS 2015). The paper's variance regularisation and contextual policies are not
+    implemented.
 
     Args:
         sums: over the decisions.
@@ -72,7 +72,7 @@ ESTIMATORS: dict[str, Estimator] = {"ips": ips, "snips": snips, "wis": wis}
 
 
 def evaluate(sums: LoggedSums, policy: ArrayLike, estimator: str = "wis") -> Any:
-    """What a policy is worth, estimated from logged decisions.
+    """The value of a policy, estimated from logged decisions.
 
     Args:
         sums: over the decisions, such as `LoggedSums.of(["first.log", "second.log"])`.
@@ -90,7 +90,7 @@ def evaluate(sums: LoggedSums, policy: ArrayLike, estimator: str = "wis") -> Any
 
 
 def effective_sample_size(sums: LoggedSums, policy: ArrayLike) -> Any:
-    """How many decisions of its own a policy's weighted estimate is about as good as.
+    """The number of own decisions that would give an estimate of about the same variance.
 
     n = (sum_t w_t)^2 / sum_t w_t^2 with w_t = pi(a_t) / p_t; between 1 and T.
 
@@ -112,7 +112,7 @@ def standard_error(sums: LoggedSums, policy: ArrayLike) -> Any:
 
     sqrt(sum_t w_t^2 (r_t - V)^2) / sum_t w_t with w_t = pi(a_t) / p_t.
 
-    It takes rewards that do not depend on one another, which those of a training in fact do.
+    It assumes independent rewards, which those of a training are not.
 
     Source: Owen, "Monte Carlo theory, methods and examples" (2013), section 9.2.
 
@@ -132,7 +132,7 @@ def standard_error(sums: LoggedSums, policy: ArrayLike) -> Any:
 
 
 def supported(sums: LoggedSums, policy: ArrayLike) -> NDArray[np.float64]:
-    """The policy or policies, if logged decisions can say what they are worth.
+    """The policy or policies, if the logged decisions can give their value.
 
     Raises:
         ValueError: as in `evaluate`.

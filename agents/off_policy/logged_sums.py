@@ -1,4 +1,4 @@
-"""Sums over logged decisions: all that the estimated value of a fixed policy depends on."""
+"""Sums over logged decisions, from which the value of a fixed policy is estimated."""
 
 from typing import Any
 
@@ -9,28 +9,28 @@ from mtlgym.agents.off_policy.log import check_decisions, pool
 
 
 class LoggedSums:
-    """Add up decisions, so that to value a policy costs O(arms), however many there were.
+    """Sums over decisions, so that the value of a policy costs O(arms) for any number of them.
 
     Of the decisions t for arm k, with reward r_t and propensity p_t, the probability that the
     policy which made the decision chose k with, these sums are kept:
 
         S_k = sum r_t / p_t,    C_k = sum 1 / p_t,
 
-    and those of 1 / p_t^2, r_t / p_t^2 and r_t^2 / p_t^2, for how far the values can be trusted.
+    and those of 1 / p_t^2, r_t / p_t^2 and r_t^2 / p_t^2, for the standard error of the values.
     The sums of pooled logs are the sums of the sums.
 
     Attributes:
         moments: the five sums, in that order; (5, arms), or (5, rows, arms).
-        count: T, how many decisions were added; without axes, or (rows,).
+        count: T, the number of decisions; without axes, or (rows,).
         tasks: names of the arms, or none.
     """
 
     def __init__(self, arms: int, *, rows: int | None = None, tasks: tuple[str, ...] = ()) -> None:
-        """Start with no decision.
+        """Start without decisions.
 
         Args:
-            arms: how many there are to choose from.
-            rows: how many policies' decisions are added up side by side; None for those of one,
+            arms: number of arms to choose from.
+            rows: number of policies whose decisions are added up separately; None for one policy,
                 without an axis of rows.
             tasks: names of the arms, or none.
         """
@@ -69,16 +69,16 @@ class LoggedSums:
 
     @property
     def untried(self) -> NDArray[np.bool_]:
-        """Which arms no decision was for; (arms,) or (rows, arms)."""
+        """Arms without a decision; (arms,) or (rows, arms)."""
         return self.weights == 0
 
     def add(self, action: Any, propensity: Any, reward: Any, *, counted: Any = True) -> None:
         """Add a decision, or one for each row.
 
         Args:
-            action: the arm chosen; an int, or (rows,).
+            action: the chosen arm; an int, or (rows,).
             propensity: the probability that it was chosen with, in (0, 1]; a float, or (rows,).
-            reward: what it brought, finite; a float, or (rows,).
+            reward: reward of the action, finite; a float, or (rows,).
             counted: whether to add it; a bool, or (rows,).
 
         Raises:
@@ -89,7 +89,7 @@ class LoggedSums:
         self.add_checked(action, propensity, reward, counted)
 
     def add_checked(self, action: Any, propensity: Any, reward: Any, counted: Any) -> None:
-        """As `add`, for values that are known to be of the right shape and in range.
+        """Add decisions like `add`, for values of the right shape and range.
 
         Raises:
             ValueError: where the square of reward over propensity is not finite.
@@ -105,7 +105,7 @@ class LoggedSums:
         return copied
 
     def clear(self, row: int) -> None:
-        """Forget the decisions of one row."""
+        """Remove the decisions of one row."""
         self.moments[:, row], self.count[row] = 0, 0
 
     def __add__(self, other: "LoggedSums") -> "LoggedSums":
@@ -127,7 +127,7 @@ class LoggedSums:
 
 
 def _terms(propensity: Any, reward: Any) -> NDArray[np.float64]:
-    """What decisions add to the five sums; (5,) or (5, decisions)."""
+    """The terms of the five sums; (5,) or (5, decisions)."""
     with np.errstate(over="ignore"):
         weight = np.divide(1.0, propensity)
         weighted = weight * reward

@@ -15,7 +15,7 @@ from mtlgym.lookup import lookup
 
 ENTROPIES = (0.1, 0.15, 0.2, 0.25)  # the grid of section 4.1
 _SPREAD = 0.5  # CMA-ES's first standard deviation, in nats: what did best on the bandit
-_LEAST = 1e-12  # a start below this, for an arm, would be a place that no search comes back from
+_LEAST = 1e-12  # least probability of an arm at the start, as no search leaves lower ones
 
 
 def improve(
@@ -32,14 +32,14 @@ def improve(
 
     pi_k = exp(omega_k) / sum_j exp(omega_j),    max_omega V(pi) + lambda H(pi),
 
-    H in nats. CMA-ES searches from the logarithm of `start`; the best point that it came upon, its
-    last mean or `start` itself is returned, so that the objective is never less than at the start.
+    H in nats. CMA-ES searches from the logarithm of `start`; the best of its points, its last mean
+    and `start` is returned, so that the objective is never less than at the start.
 
     Source: Glover and Hokamp (2019), https://arxiv.org/abs/1907.06214, eq. 12 and 14.
 
     Args:
         sums: over the decisions, without rows.
-        rng: what the search draws from.
+        rng: generator of the search.
         entropy: lambda, in the reward's unit per nat; at least 0.
         estimator: a key of `mtlgym.agents.off_policy.estimators.ESTIMATORS`.
         population: points that are tried in an iteration; at least 4.

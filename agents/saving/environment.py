@@ -1,20 +1,21 @@
-"""What an environment says of itself, as JSON can hold it, through Gymnasium alone."""
+"""A description of an environment as JSON, by Gymnasium's interface only."""
 
 import math
 from typing import Any
 
 import numpy as np
 
-WEIGHING = ("observation", "actions", "scale", "transform")  # what a policy of task weights needs
+# The environment's settings that define the observations and actions of a policy of task weights.
+WEIGHING = ("observation", "actions", "scale", "transform")
 
 
-def origin(env: Any) -> dict[str, Any] | None:
+def describe(env: Any) -> dict[str, Any] | None:
     """The environment's id, options and tasks, and how it weighs tasks; None for none.
 
     Args:
-        env: a Gymnasium environment, one of a vector of them, or None. One that is not registered
-            has no id; one that does not say has no tasks; one whose actions are no weights has no
-            weighing.
+        env: a Gymnasium environment, one of a vector of them, or None. The id is empty if
+            it is not registered, the tasks if they are unknown, and "weighing" is None if its
+            actions are no weights.
     """
     if env is None:
         return None
@@ -24,20 +25,22 @@ def origin(env: Any) -> dict[str, Any] | None:
     weighs = getattr(settings, "interface", None) == "weights"
     return {
         "id": "" if spec is None else spec.id,
-        "options": {} if spec is None else plain(spec.kwargs),
+        "options": {} if spec is None else to_json(spec.kwargs),
         "tasks": list(tasks),
-        "weighing": {name: plain(getattr(settings, name)) for name in WEIGHING} if weighs else None,
+        "weighing": {name: to_json(getattr(settings, name)) for name in WEIGHING}
+        if weighs
+        else None,
     }
 
 
-def plain(value: Any) -> Any:
-    """The value as JSON can hold it; a text stands for what it cannot: a function's name, "inf"."""
+def to_json(value: Any) -> Any:
+    """The value as JSON; other values become texts, such as a function's name or "inf"."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): to_json(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [to_json(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):

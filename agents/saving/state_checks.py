@@ -1,24 +1,22 @@
-"""What a state must be like for an agent to continue from it; looked at before anything changes."""
+"""Checks of a state before an agent loads it."""
 
 from collections.abc import Mapping
 from typing import Any
 
-STARTS = (
-    "log",
-    "tasks",
-)  # settings that only say how a policy begins: states need not agree in them
+# Settings that only define a policy\'s start: states may differ in them.
+STARTS = ("log", "tasks")
 
 
 def check_state(state: Any, agent: Any, settings: dict[str, Any]) -> None:
-    """Refuse a state of an agent with other settings, or one that is not whole.
+    """Refuse a state of an agent with other settings, or an incomplete one.
 
     Args:
         state: with the agent's settings under "settings".
-        agent: who is to continue from it.
+        agent: the agent that loads it.
         settings: the agent's own.
 
     Raises:
-        ValueError: names what the state is of and should be of, or what it lacks.
+        ValueError: names both settings, or the missing and unknown keys.
     """
     own, name = agent.state_dict(), type(agent).__name__
     if not isinstance(state, Mapping) or "settings" not in state:
@@ -32,13 +30,13 @@ def check_state(state: Any, agent: Any, settings: dict[str, Any]) -> None:
 
 
 def check_keys(state: Any, own: Mapping[str, Any], agent: str, place: str = "state") -> None:
-    """Refuse a state that has not the agent's own keys, or not the same dictionaries in it.
+    """Refuse a state whose keys, also those of its dictionaries, are not the agent's own.
 
     Args:
-        state: what is given.
+        state: to check.
         own: the agent's own state.
-        agent: who asks, for the message.
-        place: what the state is called there.
+        agent: name of the agent, for the message.
+        place: name of the state, for the message.
 
     Raises:
         ValueError: names the place, and the keys that are missing or unknown.
@@ -47,8 +45,8 @@ def check_keys(state: Any, own: Mapping[str, Any], agent: str, place: str = "sta
         raise ValueError(f"`{place}` of {agent} must be a dictionary, not {state!r}")
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys(), key=str)
     if missing or unknown:
-        told = [f"lacks {missing}"] * bool(missing) + [f"has unknown {unknown}"] * bool(unknown)
-        raise ValueError(f"`{place}` of {agent} {' and '.join(told)}")
+        problems = [f"lacks {missing}"] * bool(missing) + [f"has unknown {unknown}"] * bool(unknown)
+        raise ValueError(f"`{place}` of {agent} {' and '.join(problems)}")
     for key, value in own.items():
         if isinstance(value, Mapping) and key != "settings":
             check_keys(state[key], value, agent, f"{place}[{key!r}]")

@@ -48,11 +48,11 @@ UNREADABLE = (
 
 
 class SB3Policy:
-    """Decide as a trained model of Stable-Baselines3 does.
+    """A trained model of Stable-Baselines3 as an agent.
 
     Attributes:
         model: the model.
-        deterministic: whether `act` takes the likeliest action, not a drawn one.
+        deterministic: whether `act` takes the most probable action, not a drawn one.
         observation_space: the model's.
         action_space: the model's.
     """
@@ -60,12 +60,12 @@ class SB3Policy:
     def __init__(
         self, model: BaseAlgorithm, *, deterministic: bool = True, seed: int | None = None
     ) -> None:
-        """Take the model.
+        """Wrap the model.
 
         Args:
             model: trained; not copied.
-            deterministic: whether `act` takes the likeliest action, not a drawn one.
-            seed: start of the streams of chance of actions that are drawn.
+            deterministic: whether `act` takes the most probable action, not a drawn one.
+            seed: seed of the generators of drawn actions.
 
         Raises:
             ValueError: for a model that was not set up.
@@ -91,8 +91,8 @@ class SB3Policy:
 
         Args:
             observation: as `act` takes it.
-            deterministic: whether to take the likeliest; None asks the attribute.
-            chance: the stream of torch's to draw from; None takes the agent's own.
+            deterministic: whether to take the most probable; None takes the attribute.
+            chance: torch's generator to draw from; None takes the agent's own.
         """
         deterministic = self.deterministic if deterministic is None else deterministic
         with (chance or self._torch).swapped_in(), self._numpy.swapped_in():
@@ -112,13 +112,13 @@ class SB3Policy:
         """Learn nothing."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The streams of chance, if actions are drawn; else nothing: the model stays as it is."""
+        """The generators, if actions are drawn; else nothing, as the model does not change."""
         if self.deterministic:
             return {}
         return {"torch": self._torch.state(), "numpy": self._numpy.state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned.
+        """Load a state returned by `state_dict`.
 
         Raises:
             ValueError: for the state of another kind of agent.
@@ -135,7 +135,7 @@ def load(path: Path, *, trust: bool, algorithm: str = "") -> SB3Policy:
     Args:
         path: the zip.
         trust: whether its pickles may be opened, which can run any code.
-        algorithm: a key of `ALGORITHMS`; found from what is in the zip if empty.
+        algorithm: a key of `ALGORITHMS`; recognised from the zip if empty.
 
     Raises:
         ValueError: if it is not trusted, or no such zip; names it.

@@ -1,4 +1,4 @@
-"""Gymnasium's vector environments as Stable-Baselines3 wants them."""
+"""Gymnasium's vector environments in the interface of Stable-Baselines3."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -26,19 +26,19 @@ class SB3VecEnv(sb3.VecEnv):  # inherits as it must: nothing else is accepted
 
     Attributes:
         env: the vector environment.
-        infos: what its last step or reset said, a dictionary of arrays (num_envs, ...) with masks.
-        reset_infos: what the last reset of each row said, a dictionary a row.
+        infos: infos of the last step or reset, a dictionary of arrays (num_envs, ...) with masks.
+        reset_infos: infos of the last reset of each row, a dictionary a row.
         render_mode: the vector environment's.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
-        """Take the environment over: from now on it is stepped, reset and closed here alone.
+        """Wrap an environment, which is then stepped, reset and closed only here.
 
         Args:
             env: a vector environment with `AutoresetMode.SAME_STEP`.
 
         Raises:
-            ValueError: for another mode; says how to ask for this one.
+            ValueError: for another mode; its message shows how to get this one.
         """
         mode = env.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.SAME_STEP:
@@ -151,7 +151,7 @@ class SB3VecEnv(sb3.VecEnv):  # inherits as it must: nothing else is accepted
         return [wrapped] * len(self._chosen(indices))
 
     def _end(self, ended: NDArray[np.intp], infos: list[dict[str, Any]]) -> None:
-        """Put what these rows' episodes ended with in their infos, and note what began."""
+        """Put the final observations and infos of these rows in their infos."""
         for row, begun in zip(ended, split(self.infos, ended, self.num_envs), strict=True):
             last = begun.pop("final_info", {}) | infos[row]
             last["terminal_observation"] = begun.pop("final_obs")

@@ -1,4 +1,4 @@
-"""What an action space asks for: task weights, logits of weights, or a task."""
+"""The kinds of action spaces: task weights, logits of weights, or a task."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ _NAMES = {
 
 
 def kind(space: spaces.Space, agent: str, allowed: tuple[str, ...]) -> str:
-    """The kind of decision that the action space takes.
+    """The kind of decision of an action space.
 
     Args:
         space: the environment's action space.
-        agent: who asks, for the message.
-        allowed: kinds that the agent can make, of "weights", "logits" and "tasks".
+        agent: name of the agent, for the message.
+        allowed: kinds of decision that the agent can make, of "weights", "logits" and "tasks".
 
     Raises:
         ValueError: for a space of none of the allowed kinds.
@@ -50,10 +50,10 @@ def vector_size(space: spaces.Space, agent: str) -> int:
 
 
 def bounded(name: str, value: Any) -> np.ndarray:
-    """The float32 value within [-1e6, 1e6], past which networks would overflow.
+    """The value as float32, clipped to [-1e6, 1e6], beyond which networks would overflow.
 
     Raises:
-        ValueError: for what is not finite.
+        ValueError: for a value that is not finite.
     """
     array = np.asarray(value, np.float32)
     if not np.isfinite(array).all():

@@ -1,4 +1,4 @@
-"""A loss-balancing method as a policy: the baseline that learning agents are compared with."""
+"""A loss-balancing method as a policy: the baseline of learning agents."""
 
 import re
 from dataclasses import replace
@@ -17,9 +17,10 @@ from mtlgym.record import Record
 class BalancingPolicy:
     """Weigh the tasks as a loss-balancing method does.
 
-    The method sees the losses of the pending batch, which it takes from `info`, the step and the
-    epoch. Each episode starts with a fresh one, whose draws, if it draws, are others. Its weights
-    are meant for its own objective: make the environment with `transform=policy.method.transform`.
+    The method is called with the losses of the pending batch, the step and the epoch, all from
+    `info`. Each episode starts with a fresh method, with another seed if it draws. The weights
+    are for the method's own objective: make the environment with
+    `transform=policy.method.transform`.
 
     Attributes:
         method: the loss-balancing method.
@@ -33,10 +34,10 @@ class BalancingPolicy:
         method: str = "igbv1",
         seed: int | None = None,
     ) -> None:
-        """Make the policy for these spaces.
+        """Create the policy for these spaces.
 
         Args:
-            observation_space: any; what is observed is not used.
+            observation_space: any; observations are not used.
             action_space: `Box(0, inf, (tasks,))`.
             method: a loss method and its settings, such as "igbv1" or "dwa:temperature=1.5".
             seed: of a method that draws, where `method` does not set it; None keeps its own.
@@ -76,10 +77,10 @@ class BalancingPolicy:
         truncated: bool,
         info: dict[str, Any],
     ) -> None:
-        """Tell the method what its weights did to their batch, if it asks for that.
+        """Pass the losses of the batch before and after the update to a method that needs them.
 
         Raises:
-            ValueError: if it asks and the environment does not say.
+            ValueError: if it needs them and the info lacks them.
         """
         if self.method.needs_same_batch and not (terminated or truncated):
             self._update(info)
@@ -94,11 +95,11 @@ class BalancingPolicy:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned.
+        """Load a state returned by `state_dict`.
 
         Raises:
-            ValueError: for the state of another method, or of one with other settings, or one that
-                is not whole.
+            ValueError: for the state of another method, or of one with other settings, or an
+                incomplete one.
         """
         check_keys(state, self.state_dict(), "BalancingPolicy")
         method = self._fresh(state["episode"])
@@ -108,7 +109,7 @@ class BalancingPolicy:
         self.method, self._episode, self._acted = method, state["episode"], state["acted"]
 
     def _fresh(self, episode: int) -> Any:
-        """A method without a past; a drawing one has a seed of its own from the second on."""
+        """A method without state; one that draws has another seed in each episode."""
         if not (episode and hasattr(self._first, "seed")):
             return replace(self._first)
         drawn = np.random.SeedSequence([self._first.seed, episode]).generate_state(1)

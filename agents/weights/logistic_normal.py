@@ -10,9 +10,9 @@ from torch import Tensor
 class LogisticNormal:
     r"""Task weights w = n softmax(u), u_i ~ N(mu_i, sigma_i^2), with their exact density.
 
-    The softmax forgets the common level of u, so the weights have n - 1 degrees of freedom. With
-    y_i = u_i - u_n ~ N(mu_i - mu_n, diag(sigma_i^2) + sigma_n^2 1 1^T), the density of the weights
-    with respect to any n - 1 of them is
+    The softmax does not depend on the common level of u, so the weights have n - 1 degrees of
+    freedom. With y_i = u_i - u_n ~ N(mu_i - mu_n, diag(sigma_i^2) + sigma_n^2 1 1^T), the density
+    of the weights with respect to any n - 1 of them is
 
         p(w) = N(y) n^-(n-1) / prod_i (w_i / n).
 
@@ -50,8 +50,8 @@ class LogisticNormal:
         """Log density of weights that sum to n, in nats; finite also where a weight underflows."""
         tiny = torch.finfo(weights.dtype).tiny
         log_shares = (weights.clamp_min(tiny) / weights.shape[-1]).log()
-        away = log_shares - self._mean
-        centred = away - self._pooled(away)
+        deviation = log_shares - self._mean
+        centred = deviation - self._pooled(deviation)
         return self._log_density(centred * (-self._log_std).exp(), log_shares)
 
     def actions_from_params(
@@ -69,20 +69,20 @@ class LogisticNormal:
     ) -> tuple[Float[Tensor, "batch tasks"], Float[Tensor, " batch"]]:
         """Set the parameters; return a sample and its log density.
 
-        The noise that made the sample enters the density as it is, so that no digits are lost
+        The noise of the sample is used in the density directly, so that no digits are lost
         where sigma is far smaller than mu.
         """
         self.proba_distribution(mean, log_std)
         noise = torch.randn_like(mean)
-        away = log_std.exp() * noise
-        log_shares = torch.log_softmax(mean + away, dim=-1)
-        residual = noise - self._pooled(away) * (-log_std).exp()
+        deviation = log_std.exp() * noise
+        log_shares = torch.log_softmax(mean + deviation, dim=-1)
+        residual = noise - self._pooled(deviation) * (-log_std).exp()
         return mean.shape[-1] * log_shares.exp(), self._log_density(residual, log_shares)
 
-    def _pooled(self, away: Tensor) -> Tensor:
+    def _pooled(self, deviation: Tensor) -> Tensor:
         """Mean of the deviations, weighted by precision; (batch, 1)."""
         shares = torch.softmax(-2 * self._log_std, dim=-1)
-        return (shares * away).sum(-1, keepdim=True)
+        return (shares * deviation).sum(-1, keepdim=True)
 
     def _log_density(self, residual: Tensor, log_shares: Tensor) -> Tensor:
         """Log density from standardised residuals and log(w / n), both (batch, tasks)."""

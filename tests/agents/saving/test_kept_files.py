@@ -10,7 +10,6 @@ from gymnasium import spaces
 
 from mtlgym import agents
 from mtlgym.agents.saving import kept
-from mtlgym.agents.saving import spaces as plain_spaces
 from mtlgym.io import checked_json, checkpoint
 from mtlgym.io import state as nested
 from tests.agents.saving import kept_worker as worker
@@ -51,8 +50,8 @@ def forge(folder, change):
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
 def test_space_is_the_same_after_json(space):
-    said = json.loads(json.dumps(plain_spaces.plain(space), allow_nan=False))
-    found = plain_spaces.space(said, "file")
+    said = json.loads(json.dumps(kept.space_to_json(space), allow_nan=False))
+    found = kept.space_from_json(said, "file")
     assert found == space
     assert str(found) == str(space)
     if isinstance(space, spaces.Box):
@@ -64,7 +63,7 @@ def test_space_is_the_same_after_json(space):
 @pytest.mark.parametrize("space", [spaces.MultiBinary(2), spaces.Tuple([spaces.Text(3)])], ids=str)
 def test_space_of_another_kind_is_refused(space):
     with pytest.raises(ValueError, match="only the spaces Box, Dict, Discrete"):
-        plain_spaces.plain(space)
+        kept.space_to_json(space)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def test_space_of_another_kind_is_refused(space):
 )
 def test_what_describes_no_space_is_refused_by_the_files_name(said):
     with pytest.raises(ValueError, match="the file is damaged: it describes no space"):
-        plain_spaces.space(said, "the file")
+        kept.space_from_json(said, "the file")
 
 
 @pytest.mark.parametrize("bit", [0x01, 0x20, 0x80])
