@@ -39,7 +39,7 @@ class RoutingTrainer:
         model: the network in training.
         samples: the current minibatch.
         features: the trunk's output for it, with its graph.
-        updates: optimizer steps made so far, one a minibatch.
+        updates: minibatches trained on so far, including those that failed.
         batches: minibatches in an epoch.
     """
 
@@ -121,9 +121,9 @@ class RoutingTrainer:
         names = self._problem.tasks
         task = self.samples.task.to(losses.device)
         sums = losses.new_zeros(len(names)).index_add(0, task, losses)
-        means = sums.detach().clone()
-        average([means], self._group)
-        failure = loss_failure(means.cpu(), names)
+        totals = sums.detach().clone()
+        average([totals], self._group)
+        failure = loss_failure(totals.cpu(), names)
         if not failure:
             failure = self._backward(sums / len(losses))
         if failure:
