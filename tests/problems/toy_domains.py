@@ -70,7 +70,7 @@ def problem(*, attack=(), val=2, attend=False, found=None, annealing=None, **des
     )
 
 
-def model(name, tasks=3, classes=4, width=6, seed=0, annealing=None, **options) -> VMTL:
+def model(name, tasks=3, classes=4, width=6, seed=0, annealing=None, **options) -> Any:
     """A model with parameters from a seed."""
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(tasks, classes, width, generator=generator)
@@ -86,7 +86,7 @@ def batch(tasks=3, classes=4, width=6, each=2, seed=1):
     return torch.randn(tasks, classes * each, width, generator=generator), labels
 
 
-def env(made=None, **options) -> TrainingEnv:
+def env(made=None, **options) -> Any:
     wanted: dict[str, Any] = {
         "actions": "weights",
         "transform": "none",

@@ -1,6 +1,7 @@
 """Small models with a trunk and a head a task, with what makes per-task gradients hard."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +93,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
-def build(name: str, dtype: torch.dtype = torch.float64) -> tuple[nn.Module, Tensor]:
+def build(name: str, dtype: torch.dtype = torch.float64) -> tuple[Any, Tensor]:
     """The model and an input, the same at every call."""
     make, shape = MODELS[name]
     with torch.random.fork_rng():
