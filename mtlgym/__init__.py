@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mtlgym.presets.environments import register_all
 
 if TYPE_CHECKING:
-    from mtlgym import agents, balancing, envs, problems, report
+    from mtlgym import balancing, envs, problems, report
     from mtlgym.balancing.balancer import Balancer
 
 __version__ = "0.1.0"

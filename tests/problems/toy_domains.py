@@ -86,7 +86,7 @@ def batch(tasks=3, classes=4, width=6, each=2, seed=1):
     return torch.randn(tasks, classes * each, width, generator=generator), labels
 
 
-def env(made=None, **options) -> TrainingEnv:
+def env(made=None, **options) -> Any:
     wanted: dict[str, Any] = {
         "actions": "weights",
         "transform": "none",
