@@ -16,7 +16,7 @@ test: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/python tools/make_docs.py --check
 	$(BIN)/python tools/check_wheel.py
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 demo: $(VENV)/.installed
 	$(BIN)/mtlgym bench --env MTL-QM9-Mini-v0 --agents igbv2 igbv1 equal uw rlw --seeds 0 \

@@ -4,7 +4,7 @@ import gymnasium as gym
 
 import mtlgym  # noqa: F401, registers the ids
 
-env = gym.make("MTL-QM9-Mini-v0", epochs=1, batch_size=500)
+env = gym.make("MTL-QM9-Mini-v0", steps=16, batch_size=100)
 observation, info = env.reset(seed=0)  # the losses of eleven tasks
 env.action_space.seed(0)
 finished = False

@@ -1,11 +1,11 @@
-"""Compare a rule of one's own with a published method on the same seed."""
+"""Compare a rule of your own with a published method on the same seed."""
 
 import gymnasium as gym
 import numpy as np
 
 from mtlgym import agents
 
-OPTIONS = {"epochs": 1, "batch_size": 500, **agents.environment_options("dwa")}
+OPTIONS = {"epochs": 1, "batch_size": 500, "dim": 8, **agents.environment_options("dwa")}
 
 
 class HardestTask:

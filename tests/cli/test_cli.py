@@ -9,7 +9,8 @@ from mtlgym.presets.environments import presets
 from mtlgym.presets.published import tables
 
 ENV = "MTL-QM9-Mini-v0"
-TINY = ["--set", "batch_size=2000", "epochs=2", "dim=4", "edge_hidden=2"]
+TINY = ["--set", "batch_size=250", "steps=8", "scheduler=constant", "validate_steps=4"]
+TINY += ["dim=4", "edge_hidden=2"]
 
 
 def test_list_names_every_id(capsys):

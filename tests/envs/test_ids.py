@@ -30,6 +30,7 @@ LARGE = [id for id in SOURCED if "data" not in presets()[id].options]  # of real
 # A published size at which one step takes seconds on a CPU, made small; its own size has a test.
 TEXTS = {"layers": 1, "width": 8, "attention_heads": 2, "max_length": 8}
 DOMAINS = {"hidden": 8, "latent": 4, "samples": 2, "batch_size": 25}
+MOLECULES = {"dim": 8, "edge_hidden": 4}
 LIGHT: dict[str, Any] = {
     "MTL-DomainNet-v0": DOMAINS,
     "MTL-Emoji-v0": DOMAINS,
@@ -38,6 +39,8 @@ LIGHT: dict[str, Any] = {
     "MTL-NYUv2-v0": {"height": 24, "width": 32, "filters": [4, 8], "rooms": [8, 4, 4]},
     "MTL-OfficeCaltech-v0": DOMAINS,
     "MTL-OfficeHome-v0": DOMAINS,
+    "MTL-QM9-Mini-v0": MOLECULES,
+    "MTL-QM9-v0": MOLECULES,
     "MTL-Rooms-v0": {"height": 24, "width": 32, "filters": [4, 8], "rooms": [16, 4, 4]},
     "MTL-TextMix-v0": TEXTS,
 }
@@ -127,6 +130,17 @@ def test_the_published_segnet_takes_a_step_at_the_published_size():
     assert training(env).episode.steps_per_epoch == 795
     after, _, terminated, truncated, _ = env.step(np.zeros(3, np.float32))
     assert not (terminated or truncated)
+    assert after in env.observation_space
+
+
+def test_the_published_network_of_molecules_takes_a_step_at_the_published_size():
+    env = gym.make("MTL-QM9-v0", data="embedded")
+    before, _ = env.reset(seed=0)
+    model: Any = training(env).episode.learner.model
+    assert sum(p.numel() for p in model.trunk.parameters()) == 616_960
+    after, _, terminated, truncated, _ = env.step(np.zeros(11, np.float32))
+    assert not (terminated or truncated)
+    assert before in env.observation_space
     assert after in env.observation_space
 
 

@@ -23,7 +23,14 @@ from mtlgym.bench.runs.execution import Execution
 from mtlgym.bench.runs.factory import make
 from mtlgym.io import checked_json, checkpoint
 
-MOLECULES = {"batch_size": 1000, "epochs": 2, "dim": 4, "edge_hidden": 2}
+MOLECULES = {
+    "batch_size": 100,
+    "steps": 16,
+    "scheduler": "constant",
+    "validate_steps": 8,
+    "dim": 4,
+    "edge_hidden": 2,
+}
 SAC = "igbv2:update_epoch=1,use_epoch=1,update_every=4,updates=1,batch_size=8"
 CELLS = [
     Cell("MTL-QM9-Mini-v0", SAC, 0, MOLECULES),
