@@ -16,7 +16,7 @@ import tyro
 
 from mtlgym.bench.runs.cell import Cell
 from mtlgym.bench.runs.run import run_cell
-from mtlgym.report.write import write
+from mtlgym.report.page import write_page
 
 AGENTS = ("equal", "uw", "rlw", "dwa", "si", "igbv1")
 SEEDS = range(5)
@@ -44,7 +44,7 @@ def main(args: Args) -> None:
                 cell = Cell(env, agent, seed, options)
                 run_cell(cell, cell.folder(args.runs))
     started = time.perf_counter()
-    page = write(args.out, args.runs)
+    page = write_page(args.out, args.runs)
     seconds, size = time.perf_counter() - started, page.stat().st_size / 1e6
     print(f"{seconds:.1f} s (below {SECONDS}: {seconds < SECONDS})")
     print(f"{size:.2f} MB (below {MEGABYTES}: {size < MEGABYTES})")

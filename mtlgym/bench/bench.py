@@ -14,13 +14,9 @@ from mtlgym.bench.runs.factory import make
 from mtlgym.bench.runs.results import read_results
 from mtlgym.bench.tuning import cells as tuned_cells
 from mtlgym.io import jsonl
-from mtlgym.io.atomic import write_atomically
-from mtlgym.presets.published import FigurePreset, TablePreset
-from mtlgym.report import bandit_figure, text_tables
-from mtlgym.report.plots import gallery
-from mtlgym.report.summary import summarise
-
-RESULTS = "results.jsonl"
+from mtlgym.presets.published import FigurePreset
+from mtlgym.report import bandit_figure
+from mtlgym.report.run_tables import write_files
 
 
 def bench(
@@ -112,24 +108,3 @@ def check_and_run(cells: Sequence[Cell], out: Path, how: Execution) -> list[dict
         except ValueError as error:
             raise ValueError(f"{cell.name} in {cell.env}: {error}") from error
     return run_cells([(cell, cell.folder(out)) for cell in cells], how)
-
-
-def write_files(
-    results: Sequence[dict[str, Any]], out: Path, folder: Path, preset: TablePreset | None = None
-) -> None:
-    """Write one result a line, the tables and the plots of one environment's cells.
-
-    Args:
-        results: of the cells.
-        out: the folder that has the cells' folders in it.
-        folder: where the files go.
-        preset: the table that the cells are rows of.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(result) + "\n" for result in results)
-    write_atomically(folder / RESULTS, lines.encode())
-    rows = summarise(results)
-    published = preset.published(results) if preset else {}
-    write_atomically(folder / "table.md", text_tables.markdown(rows, results, preset).encode())
-    write_atomically(folder / "table.csv", text_tables.comma_separated(rows, published).encode())
-    gallery.write(results, out, folder)

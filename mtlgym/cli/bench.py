@@ -149,10 +149,9 @@ def _tell(
     results: Sequence[dict[str, Any]], folder: Path, preset: TablePreset | None = None
 ) -> int:
     """Print the table; the exit code is 1 if a run failed."""
-    from mtlgym.report import text_tables
-    from mtlgym.report.summary import summarise
+    from mtlgym.report.run_tables import RunTable
 
-    console.print(text_tables.terminal(summarise(results), results, preset))
+    console.print(RunTable.of(results, preset).terminal())
     console.print(f"Tables and plots are in {folder}")
     return FAILED if any(result["failure"] for result in results) else 0
 

@@ -14,8 +14,8 @@ def report(runs: tyro.conf.Positional[Path], out: Path = Path("report")) -> int:
         runs: the folder that `mtlgym bench --out` or `mtlgym train --out` wrote to.
         out: folder for `index.html`, which needs no other file, tables as CSV, pictures as PNG.
     """
-    from mtlgym.report.write import write
+    from mtlgym.report.page import write_page
 
-    page = write(out, runs)
+    page = write_page(out, runs)
     console.print(f"The report is {page}; its tables and plots are beside it")
     return 0

@@ -1,9 +1,9 @@
-"""What scores of several runs in several environments come to, with intervals by bootstrap.
+"""Statistics of the scores of several runs in several environments, with bootstrap intervals.
 
 Scores are a list with an array of runs for each environment. Intervals are of a stratified
 bootstrap: runs are drawn with replacement within each environment, and the ends are percentiles of
-what the draws give. Environments are not drawn: an interval says what other seeds would give, not
-what other environments would.
+the statistic over the draws. Environments are not drawn: an interval covers the choice of seeds,
+not the choice of environments.
 
 Source: Agarwal et al. (NeurIPS 2021), Deep RL at the Edge of the Statistical Precipice,
 https://arxiv.org/abs/2108.13264.
@@ -60,7 +60,7 @@ class Profile:
 
 
 def scores_of(table: NDArray[Any] | Sequence[Any]) -> list[NDArray[np.float64]]:
-    """Scores as the functions here take them.
+    """Convert a table to scores as the functions of this module take them.
 
     Args:
         table: (runs, environments), or a sequence with the runs of each environment.
@@ -127,7 +127,7 @@ def performance_profile(
     draws: int = DRAWS,
     level: float = LEVEL,
 ) -> Profile:
-    """The share of runs that are better than each threshold: a mean over environments.
+    """The share of runs that are better than each threshold, a mean over environments.
 
     Where lower is better, it is the share of runs below the threshold.
     Source: Agarwal et al. (NeurIPS 2021), section 4.2, equation 1.
@@ -145,6 +145,13 @@ def performance_profile(
     return Profile(thresholds, shares(scores), low, high)
 
 
+def thresholds(scores: Scores, points: int = 101) -> NDArray[np.float64]:
+    """Thresholds of a profile from just below the lowest score to just above the highest."""
+    low, high = (float(end(np.concatenate(scores))) for end in (np.min, np.max))
+    margin = 0.03 * (high - low) or 1.0
+    return np.linspace(low - margin, high + margin, points)
+
+
 def probability_of_improvement(
     scores: Scores,
     others: Scores,
@@ -153,7 +160,7 @@ def probability_of_improvement(
     draws: int = DRAWS,
     level: float = LEVEL,
 ) -> Estimate:
-    """How likely a run is better than one of the others: a mean over environments.
+    """The probability that a run is better than one of the others, a mean over environments.
 
     In an environment it is U / (n m), U by Mann and Whitney of n and m runs: the share of pairs in
     which the run is better, where a tie is half a pair.
@@ -163,8 +170,8 @@ def probability_of_improvement(
         ValueError: as for `estimate`, or if the numbers of environments differ.
     """
     if len(scores) != len(others):
-        told = f"{len(scores)} and {len(others)}"
-        raise ValueError(f"`scores` and `others` must be of the same environments, not {told}")
+        counts = f"{len(scores)} and {len(others)}"
+        raise ValueError(f"`scores` and `others` must be of the same environments, not {counts}")
     better, worse = (scores, others) if higher_is_better else (others, scores)
     drawn = _draw(scores, rng, draws), _draw(others, rng, draws)
     first, second = drawn if higher_is_better else drawn[::-1]
@@ -177,21 +184,21 @@ def _shares_of_pairs(better: Scores, worse: Scores) -> Any:
     """U / (n m), a mean over environments, (...)."""
     shares = []
     for mine, other in zip(better, worse, strict=True):
-        # The statistic alone is used; this method is the one that has no tables to make.
+        # Only the statistic is used, and this method of the p-value builds no tables.
         found = stats.mannwhitneyu(mine, other, axis=-1, method="asymptotic")
         shares.append(found.statistic / (mine.shape[-1] * other.shape[-1]))
     return np.mean(shares, axis=0)
 
 
 def _check(draws: int, level: float) -> None:
-    """Refuse what no interval can be made by, before the generator has moved."""
+    """Raise for values that give no interval, before the generator is used."""
     checks.integer("draws", draws, least=1)
     if not 0 < level < 1:
         raise ValueError(f"`level` must be between 0 and 1, not {level}")
 
 
 def _draw(scores: Scores, rng: np.random.Generator, draws: int) -> list[NDArray[np.float64]]:
-    """As many runs again, with replacement within each environment, (draws, runs) each."""
+    """Bootstrap samples: runs drawn with replacement in each environment, (draws, runs) each."""
     return [each[rng.integers(len(each), size=(draws, len(each)))] for each in scores]
 
 

@@ -8,8 +8,8 @@ from mtlgym.bench.runs.cell import LOG, RESULT, Cell
 from mtlgym.bench.runs.checkpoints import CHECKPOINT
 from mtlgym.bench.runs.run import run_cell
 from mtlgym.io import checked_json, jsonl
-from mtlgym.report import text_tables
-from mtlgym.report.summary import Interval, summarise
+from mtlgym.report.measures import Measure
+from mtlgym.report.run_tables import RunTable
 
 ENV = "MTL-QM9-Mini-v0"
 TINY = {"batch_size": 500, "epochs": 8, "dim": 4, "edge_hidden": 2}
@@ -123,9 +123,9 @@ def test_the_checkpoint_of_another_cell_is_passed_over_by_name(tmp_path):
 def test_an_interval_is_student_s():
     values = [1.0, 2.0, 4.0]
     # by the table: t(0.975, 2) = 4.30265; s = 1.52753
-    assert Interval.of(values).mean == pytest.approx(7 / 3)
-    assert Interval.of(values).half_width == pytest.approx(4.30265 * 1.52753 / 3**0.5, rel=1e-5)
-    assert np.isnan(Interval.of([1.0]).half_width)
+    assert Measure.of(values).mean == pytest.approx(7 / 3)
+    assert Measure.of(values).half_width == pytest.approx(4.30265 * 1.52753 / 3**0.5, rel=1e-5)
+    assert np.isnan(Measure.of([1.0]).half_width)
 
 
 def result(agent, seed, seconds, delta_m, failure="", env=ENV, data="embedded"):
@@ -139,6 +139,7 @@ def result(agent, seed, seconds, delta_m, failure="", env=ENV, data="embedded"):
         "delta_m": delta_m,
         "test": {"mu/mae": delta_m / 10},
         "units": {"mu/mae": "D"},
+        "higher_is_better": {"mu/mae": False},
         "seconds": seconds,
         "failure": failure,
     }
@@ -151,23 +152,23 @@ def test_the_table_gives_means_and_times_relative_to_equal_weights():
         result("uw", 0, 30.0, 40.0),
         result("uw", 1, 50.0, 20.0, failure="the loss of mu is nan"),
     ]
-    rows = summarise(results)
-    assert [row.agent for row in rows] == ["uw", "equal"]
-    assert rows[0].figures["delta_m"].mean == 30.0
-    assert rows[0].figures["T"].mean == 2.0
-    assert rows[0].failed == 1
-    text = text_tables.markdown(rows, results)
+    table = RunTable.of(results)
+    assert list(table.found) == ["uw", "equal"]
+    assert table.found["uw"]["delta_m"].mean == 30.0
+    assert table.found["uw"]["T"].mean == 2.0
+    assert [bool(run.result["failure"]) for run in table.section.agents["uw"]] == [False, True]
+    text = table.markdown()
     assert "uw (1 failed)" in text
     assert "mu/mae [D]" in text
     assert "95 % interval" in text
-    assert text_tables.comma_separated(rows).count("\n") == 3
+    assert table.csv().count("\n") == 3
 
 
 def test_embedded_data_never_stand_beside_published_figures_unmarked():
     results = [result("equal", 0, 1.0, 1.0, env="MTL-QM9-v0")]
-    assert "not comparable with published" in text_tables.caption(summarise(results), results)
+    assert "not comparable with published" in RunTable.of(results).caption
     real = [result("equal", 0, 1.0, 1.0, env="MTL-QM9-v0", data="real")]
-    assert "not comparable" not in text_tables.caption(summarise(real), real)
+    assert "not comparable" not in RunTable.of(real).caption
 
 
 def test_a_read_only_or_full_folder_is_an_error_that_names_it(tmp_path):

@@ -10,8 +10,7 @@ from mtlgym.bench.runs.run import run_cell
 from mtlgym.cli.main import main
 from mtlgym.io import checked_json
 from mtlgym.presets.published import table
-from mtlgym.report import text_tables
-from mtlgym.report.summary import summarise
+from mtlgym.report.run_tables import RunTable
 
 ROOMS = {"filters": [4, 4], "height": 24, "width": 32, "rooms": [8, 4, 4], "batch_size": 2}
 MOLECULES = {"dim": 4, "edge_hidden": 2, "batch_size": 8, "steps": 2}
@@ -35,6 +34,7 @@ def result(label, agent, seconds, options=None, env="MTL-NYUv2-v0", data="real",
         "delta_m": 1.0,
         "test": {},
         "units": {},
+        "higher_is_better": {},
         "seconds": seconds,
         "failure": "",
         **more,
@@ -46,9 +46,8 @@ STAND_IN = {"env": "MTL-Rooms-v0", "data": "embedded", "stand_in_for": "MTL-NYUv
 
 def shown(*results):
     """The table as Markdown and as CSV."""
-    chosen, rows = table("igb-table1"), summarise(results)
-    published = chosen.published(results)
-    return text_tables.markdown(rows, results, chosen), text_tables.comma_separated(rows, published)
+    found = RunTable.of(results, table("igb-table1"))
+    return found.markdown(), found.csv()
 
 
 def test_published_figures_stand_beside_results_on_the_real_data_alone():
@@ -76,20 +75,20 @@ def test_the_caption_says_what_stands_in_and_what_was_set():
 
 def test_times_are_relative_to_the_row_of_equal_weights_with_no_option_of_its_own():
     clip = {"max_norm": 1.0}
-    rows = summarise(
+    rows = RunTable.of(
         [
             result("EW, clipped", "equal", 8.0, clip),
             result("EW", "equal", 2.0),
             result("Nash", "nash", 6.0, clip),
         ]
-    )
-    assert {row.name: row.figures["T"].mean for row in rows} == {
+    ).found
+    assert {name: figures["T"].mean for name, figures in rows.items()} == {
         "EW, clipped": 4.0,
         "EW": 1.0,
         "Nash": 3.0,
     }
-    rows = summarise([result("EW, clipped", "equal", 8.0, clip), result("UW", "uw", 2.0)])
-    assert all("T" not in row.figures for row in rows)
+    rows = RunTable.of([result("EW, clipped", "equal", 8.0, clip), result("UW", "uw", 2.0)]).found
+    assert all("T" not in figures for figures in rows.values())
 
 
 def test_without_a_label_cells_say_nothing_of_tables(tmp_path):
@@ -101,9 +100,9 @@ def test_without_a_label_cells_say_nothing_of_tables(tmp_path):
     assert not {"label", "stand_in_for"} & set(found)
     assert not {"label", "stand_in_for"} & set(checked_json.read(folder / SETTINGS)["settings"])
     assert Cell.of(found) == cell
-    rows = summarise([found])
-    assert text_tables.markdown(rows, [found]).splitlines()[2].startswith("| agent |")
-    assert text_tables.comma_separated(rows).startswith("env,data,agent,seeds,failed,")
+    rows = RunTable.of([found])
+    assert rows.markdown().splitlines()[2].startswith("| agent |")
+    assert rows.csv().startswith("env,data,agent,seeds,failed,")
 
 
 def test_rows_of_one_agent_have_folders_and_lines_of_their_own(tmp_path):

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from mtlgym.bench.bench import RESULTS
 from mtlgym.bench.runs.options import parse_options
 from mtlgym.cli.main import main
 from mtlgym.presets.environments import presets
 from mtlgym.presets.published import tables
+from mtlgym.report.run_tables import RESULTS
 
 ENV = "MTL-QM9-Mini-v0"
 TINY = ["--set", "batch_size=250", "steps=8", "scheduler=constant", "validate_steps=4"]

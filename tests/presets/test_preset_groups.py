@@ -4,8 +4,7 @@ import pytest
 
 from mtlgym.cli import bench
 from mtlgym.presets.published import read, tables
-from mtlgym.report import text_tables
-from mtlgym.report.summary import summarise
+from mtlgym.report.run_tables import RunTable
 
 SETS = ("imageclef", "office-caltech", "office-home")
 DOMAINS = ("art", "clipart", "product", "real_world")
@@ -99,6 +98,7 @@ def finished(row, preset, seed, art):
         "baseline": None,
         "delta_m": None,
         "test": test | {"art/accuracy": art, "art/nll": 1.25},
+        "higher_is_better": dict.fromkeys(test, True),
         "units": {**dict.fromkeys(test, "%"), "art/nll": "nats"},
         "seconds": 1.0,
         "feature_width": 4096,
@@ -109,8 +109,8 @@ def finished(row, preset, seed, art):
 def test_published_accuracies_of_domains_stand_beside_ours_on_the_real_data_alone():
     preset = tables()["vmtl-table3"]
     results = [finished(row, preset, s, 40.0 + s) for row in preset.rows for s in (0, 2)]
-    rows = summarise(results)
-    markdown = text_tables.markdown(rows, results, preset).splitlines()
+    found = RunTable.of(results, preset)
+    markdown = found.markdown().splitlines()
     titles = markdown[2].strip("| ").split(" | ")
     assert titles[titles.index("art/accuracy [%]") + 1] == "published art/accuracy [%]"
     assert "published art/nll [nats]" not in titles
@@ -120,13 +120,10 @@ def test_published_accuracies_of_domains_stand_beside_ours_on_the_real_data_alon
     assert line["published art/accuracy [%]"] == "36.7"
     assert line["art/nll [nats]"] == "1.25 ± 0"
     names, first = (
-        text.split(",")
-        for text in text_tables.comma_separated(rows, preset.published(results))
-        .replace('"STL, 5 %"', "STL")
-        .splitlines()[:2]
+        text.split(",") for text in found.csv().replace('"STL, 5 %"', "STL").splitlines()[:2]
     )
     table = dict(zip(names, first, strict=True))
     assert (table["published score"], table["published real_world/accuracy"]) == ("49.2", "61.7")
     assert float(table["art/accuracy ±"]) == pytest.approx(12.706, abs=1e-3)  # Student's t for 1
     embedded = [result | {"data": "embedded"} for result in results]
-    assert "published art" not in text_tables.markdown(rows, embedded, preset)
+    assert "published art" not in RunTable.of(embedded, preset).markdown()

@@ -10,7 +10,7 @@ import numpy as np
 from mtlgym.bench.runs.cell import CELLS, LOG, RESULT
 from mtlgym.bench.runs.results import Finished
 from mtlgym.io import checked_json
-from mtlgym.report.sections import sections
+from mtlgym.report.sections import group_runs
 
 EVIL = "<script>alert(1)</script> $\\frac$ \"'&_"
 VERSIONS = {"mtlgym": "0.1.0", "torch": "2.13.0"}
@@ -126,7 +126,7 @@ def finished(*results):
 
 
 def sectioned(*results):
-    return sections(finished(*results))
+    return group_runs(finished(*results))
 
 
 def runs_of(agents, seeds=2, kind="training", **others):

@@ -1,5 +1,6 @@
 """Pictures of tasks that are domains, from results that are made up."""
 
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from mtlgym.bench.runs.cell import LOG, Cell
 from mtlgym.io import jsonl
 from mtlgym.report.plots import domains, gallery
+from mtlgym.report.run_tables import section_of
 
 TASKS = ["art", "clipart", "product"]
 MATRIX = np.array([[0.0, 0.2, 0.8], [0.4, 0.0, 0.6], [0.1, 0.9, 0.0]])
@@ -29,6 +31,8 @@ def result(label="VMTL, 5 %", seed=0, test=None, options=None, **told) -> dict[s
         "options": {"model": "vmtl", "fraction": 0.05} | (options or {}),
         "test": accuracies if test is None else test,
         "units": {},
+        "higher_is_better": {},
+        "baseline": None,
         **told,
     }
 
@@ -51,8 +55,9 @@ def drawn(results, tmp_path):
             losses = [1.0 / step, 2.0 / step, 6.0 / step]
             row = {"step": step, "losses": losses, "weights": [1.0] * 3, "score": 0.5}
             rows.write(row)
+        each["log_sha256"] = sha256((folder / LOG).read_bytes()).hexdigest()
     (tmp_path / "pictures").mkdir()
-    gallery.write(results, tmp_path, tmp_path / "pictures")
+    gallery.write_figures(section_of(results, tmp_path), tmp_path / "pictures")
     return {path.stem for path in (tmp_path / "pictures").glob("*.png")}
 
 
@@ -173,7 +178,7 @@ def test_a_figure_that_is_not_known_is_left_out_with_the_average_that_lacks_it()
 
 def test_the_training_loss_is_the_mean_over_the_tasks():
     rows = [{"step": step, "losses": [1.0 * step, 2.0, 6.0]} for step in (4, 10)]
-    axes = domains.training_loss({"VMTL": [rows]}).axes[0]
+    axes = domains.training_loss({"VMTL": [rows]}, {"VMTL": 0}).axes[0]
     assert np.asarray(axes.lines[0].get_xydata()).tolist() == [[4, 4], [10, 6]]
     assert axes.get_xlabel() == "step"
 

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
+from mtlgym.report.page import write_page
 from mtlgym.report.tables import NONE
-from mtlgym.report.write import write
 from tests.report import page_runs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -24,7 +24,7 @@ def address(tmp_path_factory):
         if each["agent"] in DELTAS and each["env"] == page_runs.ENVS["training"]:
             each["delta_m"] = DELTAS[each["agent"]]
     runs = page_runs.write(tmp_path_factory.mktemp("runs"), found)
-    return write(tmp_path_factory.mktemp("report"), runs).as_uri()
+    return write_page(tmp_path_factory.mktemp("report"), runs).as_uri()
 
 
 @pytest.fixture(scope="module")

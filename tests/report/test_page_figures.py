@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtlgym.report.measures import measures
+from mtlgym.report.measures import measure_agents
 from mtlgym.report.plots import comparisons, curves
-from mtlgym.report.plots.figure_files import draw
-from mtlgym.report.statistics import Estimate
+from mtlgym.report.plots.style import page_figure
+from mtlgym.report.statistics import Estimate, thresholds
 from tests.report import page_runs
 from tests.report.page_runs import runs_of, sectioned
 
@@ -42,7 +42,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends():
     logs = {"equal": [rows(np.linspace(1, 2, 5000).tolist(), "epoch")]}
     ((first, *_, last),) = lines(curves.learning_curves(section, logs, PALETTE).axes[0])
     assert (first, last) == ([1, 1.0], [5000, 2.0])
-    assert len(lines(curves.learning_curves(section, logs, PALETTE).axes[0])[0]) == curves.PLACES
+    assert len(lines(curves.learning_curves(section, logs, PALETTE).axes[0])[0]) == curves.POINTS
 
 
 @pytest.mark.parametrize(("last", "scale"), [(0.01, "log"), (0.5, "linear"), (0.0, "linear")])
@@ -83,12 +83,10 @@ def test_choices_are_drawn_as_shares_of_stretches_of_a_run():
 
 def test_quality_and_time_are_drawn_where_the_table_has_them():
     (section,) = sectioned(*runs_of(["equal", "uw"]))
-    found = measures(section)
+    found = measure_agents(section)
     axes = comparisons.trade_off(found, "equal", PALETTE).axes[0]
     drawn = {tuple(line) for each in lines(axes) for line in each if len(each) == 1}
-    assert drawn == {
-        (found[name]["T"].interval.mean, found[name]["delta_m"].interval.mean) for name in found
-    }
+    assert drawn == {(found[name]["T"].mean, found[name]["delta_m"].mean) for name in found}
     assert "Δm" in axes.get_ylabel()
 
 
@@ -105,17 +103,20 @@ def test_an_estimate_without_an_interval_is_a_point_alone():
 
 
 def test_thresholds_lie_around_all_scores():
-    tau = comparisons.thresholds([[3.0, 5.0], [-1.0]])
+    tau = thresholds([np.array([3.0, 5.0]), np.array([-1.0])])
     assert tau[0] < -1.0
     assert tau[-1] > 5.0
-    assert comparisons.thresholds([[2.0]])[0] < 2.0 < comparisons.thresholds([[2.0]])[-1]
+    one = thresholds([np.array([2.0])])
+    assert one[0] < 2.0 < one[-1]
 
 
 def test_a_picture_is_the_same_bytes_again_and_carries_its_note():
     def make():
         return comparisons.probabilities({"uw": Estimate(0.5, 0.4, 0.6)}, PALETTE, "$a$ <b>")
 
-    first, again = (draw(make, "file", "title", "caption", "alt", "a note") for _ in range(2))
-    plain = draw(make, "file", "title", "caption", "alt")
+    first, again = (
+        page_figure(make, "file", "title", "caption", "alt", "a note") for _ in range(2)
+    )
+    plain = page_figure(make, "file", "title", "caption", "alt")
     assert (first.svg, first.png) == (again.svg, again.png)
     assert first.png != plain.png

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 from mtlgym.metrics import Metric, delta_m
-from mtlgym.report import prose, tables
-from mtlgym.report.aggregates import PROBABILITY, aggregate
-from mtlgym.report.measures import measures
-from mtlgym.report.scores import blocks, gains, improvements
+from mtlgym.report import page, tables
+from mtlgym.report.measures import (
+    PROBABILITY,
+    aggregate,
+    blocks,
+    gains,
+    improvements,
+    measure_agents,
+)
 from mtlgym.report.sections import EMBEDDED
 from tests.report import page_runs
 from tests.report.page_runs import entries, runs_of, sectioned
@@ -59,7 +64,7 @@ def test_a_second_run_from_a_seed_does_not_count_twice():
     (section,) = sectioned(*runs_of(["equal"]), page_runs.result("equal", 1))
     assert [run.result["seed"] for run in section.runs] == [0, 1]
     assert section.repeated == 1
-    assert "1 run from a seed that had a run is left out" in prose.overview([section])
+    assert "1 run from a seed that had a run is left out" in page.overview([section])
 
 
 def test_an_improvement_is_minus_delta_m_against_the_references_mean():
@@ -85,7 +90,7 @@ def test_a_run_that_lacks_a_metric_has_no_improvement():
     (section,) = sectioned(*runs_of(["equal"]), page_runs.result("uw", 0, test=test))
     assert gains(section)["uw"] == [None]
     assert list(improvements(section)) == ["equal"]
-    entry = entries(tables.environment(section, measures(section)))["uw"]
+    entry = entries(tables.environment(section, measure_agents(section)))["uw"]
     assert entry["depth/abs_err [m] ↓"].text == tables.NONE
     assert entry["normal/within_30 ↑"].text == "0.2"
 
@@ -121,6 +126,6 @@ def test_an_aggregate_ranks_agents_and_says_what_it_compares_with():
     assert made.statistics["mean"]["equal"].value == pytest.approx(0, abs=1e-9)
     assert made.probabilities["longest"].value == 1.0
     assert list(made.probabilities) == ["longest", "uw"]
-    assert made.reference == "the mean of equal in the same environment"
+    assert made.block.reference == "the mean of equal in the same environment"
     assert entries(tables.aggregates(made))["equal"][f"{PROBABILITY} ↑"].hint == "the reference"
-    assert "longest" in prose.conclusion(made)
+    assert "longest" in page.conclusion(made)

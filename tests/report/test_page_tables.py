@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 
 from mtlgym.presets.published import tables as presets
-from mtlgym.report import csv_files, prose, tables
-from mtlgym.report.aggregates import PROBABILITY, aggregate
-from mtlgym.report.measures import measures, regrets
-from mtlgym.report.scores import blocks, gains
+from mtlgym.report import page, tables
+from mtlgym.report.measures import (
+    PROBABILITY,
+    Measure,
+    aggregate,
+    blocks,
+    gains,
+    measure_agents,
+    regrets,
+)
 from mtlgym.report.sections import EMBEDDED
-from mtlgym.report.summary import Interval
-from mtlgym.report.text import clean, in_picture, in_spreadsheet
+from mtlgym.report.text import clean, in_figure, in_spreadsheet
 from tests.report import page_runs
 from tests.report.page_runs import entries, runs_of, sectioned
 
@@ -29,30 +34,30 @@ def published(**changes):
     said = {"env": preset.env, "label": row.label, "options": options, "data": "real"}
     agent = changes.pop("agent", row.agent)
     (section,) = sectioned(page_runs.result(agent, 0, **{**said, **preset.needs, **changes}))
-    heads = [c.title for c in tables.environment(section, measures(section)).columns]
+    heads = [c.title for c in tables.environment(section, measure_agents(section)).columns]
     return [head for head in heads if "published" in head]
 
 
 def test_the_table_has_means_intervals_and_failures():
     failed = page_runs.result("uw", 3, failure="broke", delta_m=None)
     (section,) = sectioned(*runs_of(["equal", "uw"], seeds=3), failed)
-    table = tables.environment(section, measures(section))
+    table = tables.environment(section, measure_agents(section))
     assert table.note == EMBEDDED
     row = entries(table)["uw"]
     deltas = [run.result["delta_m"] for run in section.agents["uw"][:3]]
-    assert row["Δm [%] ↓"].text == str(Interval.of(deltas))
+    assert row["Δm [%] ↓"].text == str(Measure.of(deltas))
     assert row["Δm [%] ↓"].hint == "3 of 4 runs"
     assert row["Δm [%] ↓"].value == pytest.approx(np.mean(deltas))
     assert (row["runs"].text, row["failed"].text) == ("4", "1")
     assert entries(table)["equal"]["T ↓"].value == pytest.approx(1)
-    assert prose.failures(section.runs) == ["uw, seed 3: broke"]
+    assert page.failures(section.runs) == ["uw, seed 3: broke"]
 
 
 def test_one_run_has_no_interval_and_the_page_says_so():
     (section,) = sectioned(page_runs.result("uw", 0))
-    row = entries(tables.environment(section, measures(section)))["uw"]
+    row = entries(tables.environment(section, measure_agents(section)))["uw"]
     assert "±" not in row["Δm [%] ↓"].text
-    assert "no intervals" in prose.how_to_read(section)
+    assert "no intervals" in page.how_to_read(section)
     assert blocks([section]) == []
 
 
@@ -100,7 +105,7 @@ def test_published_figures_stand_beside_runs_of_their_protocol_alone():
 
 def test_csv_has_a_row_a_run_and_an_agent_and_marks_embedded_data():
     found = sectioned(*runs_of(["equal", "uw"], seeds=3), *runs_of(["exp3s"], kind="bandit"))
-    runs = rows_of(csv_files.runs(found))
+    runs = rows_of(tables.runs_csv(found))
     assert [(r["name"], r["seed"]) for r in runs[:3]] == [
         ("exp3s", "0"),
         ("exp3s", "1"),
@@ -108,18 +113,18 @@ def test_csv_has_a_row_a_run_and_an_agent_and_marks_embedded_data():
     ]
     assert [r["note"] for r in runs] == [""] * 2 + [EMBEDDED] * 6
     assert float(runs[-1]["gain"]) == pytest.approx(gains(found[1])["uw"][2])
-    agents = rows_of(csv_files.agents(found, [measures(section) for section in found]))
+    agents = rows_of(tables.agents_csv(found, [measure_agents(section) for section in found]))
     row = next(r for r in agents if r["name"] == "uw")
-    interval = measures(found[1])["uw"]["delta_m"].interval
+    interval = measure_agents(found[1])["uw"]["delta_m"]
     assert float(row["delta_m high"]) == pytest.approx(interval.mean + interval.half_width)
     assert row["note"] == EMBEDDED
-    over = rows_of(csv_files.aggregates([aggregate(blocks(found)[0], np.random.default_rng(0))]))
+    over = rows_of(tables.aggregates_csv([aggregate(blocks(found)[0], np.random.default_rng(0))]))
     assert {r["statistic"] for r in over} == {"mean", "median", "IQM", PROBABILITY}
     assert all(r["note"] == EMBEDDED for r in over)
 
 
 def test_texts_of_others_are_made_fit_for_where_they_go():
     assert clean("a\x00b\u202ec\ud800") == "a\ufffdb\ufffdc\ufffd"
-    assert in_picture("_a $x$") == " _a \\$x\\$"
-    assert len(in_picture("x" * 500)) < 40
+    assert in_figure("_a $x$") == " _a \\$x\\$"
+    assert len(in_figure("x" * 500)) < 40
     assert [in_spreadsheet(t) for t in ("=1+1", "@a", "uw")] == ["'=1+1", "'@a", "uw"]

@@ -12,8 +12,8 @@ import pytest
 
 from mtlgym.bench.runs.cell import CELLS, LOG
 from mtlgym.cli.report import report
+from mtlgym.report.page import write_page
 from mtlgym.report.sections import EMBEDDED
-from mtlgym.report.write import write
 from tests.report import page_runs
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
         tmp_path_factory.mktemp("runs"), page_runs.many(2), rows=lambda r: 6 - r["seed"]
     )
     out = tmp_path_factory.mktemp("report")
-    assert write(out, runs, now=NOW) == out / "index.html"
+    assert write_page(out, runs, now=NOW) == out / "index.html"
     return out
 
 
@@ -135,7 +135,7 @@ def test_the_same_runs_and_seed_give_the_same_bytes(tmp_path):
     runs = page_runs.write(tmp_path / "runs", found)
     contents = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        write(tmp_path / name, runs, seed, NOW)
+        write_page(tmp_path / name, runs, seed, NOW)
         paths = sorted((tmp_path / name).iterdir())
         contents.append({path.name: path.read_bytes() for path in paths})
     assert contents[0] == contents[1]
@@ -148,17 +148,19 @@ def test_one_run_of_one_agent_makes_a_report(kind, tmp_path):
     tasks = len(page_runs.TASKS[kind])
     policy = {"probabilities": [1 / tasks] * tasks, "task_sizes": [1] * tasks}
     found = [page_runs.result("uw", 0, kind, **policy)]
-    text = write(tmp_path / "out", page_runs.write(tmp_path / "runs", found, rows=1)).read_text()
+    text = write_page(
+        tmp_path / "out", page_runs.write(tmp_path / "runs", found, rows=1)
+    ).read_text()
     assert ("Policies at the end" in text) == (kind != "routing")
-    assert "1 run of 1 agent in 1 environment, from 1 seed each; none broke down." in text
-    assert "One run an agent: there are no intervals." in text
+    assert "1 run of 1 agent in 1 environment, from 1 seed each; none failed." in text
+    assert "Each agent has one run, so there are no intervals." in text
     assert "nothing to compare" in text
 
 
 def test_names_with_odd_characters_are_written_and_drawn(tmp_path):
     found = [page_runs.result("equal", 0)]
     found += [page_runs.result(f"a{i}", 0, label=label) for i, label in enumerate(ODD)]
-    page = Page(write(tmp_path / "out", page_runs.write(tmp_path, found)).read_text())
+    page = Page(write_page(tmp_path / "out", page_runs.write(tmp_path, found)).read_text())
     for image in page.all("img"):
         ET.fromstring(svg_of(image))
     with (tmp_path / "out" / "runs.csv").open() as file:
@@ -171,7 +173,7 @@ def test_runs_without_logs_make_a_report_without_curves(tmp_path):
     for path in (runs / found[0]["env"] / CELLS).glob(f"*/{LOG}"):
         path.unlink()
     with pytest.warns(UserWarning, match="missing or damaged"):
-        text = write(tmp_path / "out", runs).read_text()
+        text = write_page(tmp_path / "out", runs).read_text()
     assert 'id="curves"' not in text
     assert 'id="trade-off"' in text
 
@@ -179,14 +181,14 @@ def test_runs_without_logs_make_a_report_without_curves(tmp_path):
 def test_runs_that_all_broke_down_make_a_report(tmp_path):
     broken = {"failure": "broke", "delta_m": None, "test": {"depth/abs_err": None}}
     found = [page_runs.result(agent, 0, **broken) for agent in ("equal", "uw")]
-    text = write(tmp_path / "out", page_runs.write(tmp_path / "runs", found)).read_text()
-    assert "2 broke down" in text
+    text = write_page(tmp_path / "out", page_runs.write(tmp_path / "runs", found)).read_text()
+    assert "2 failed" in text
     assert "uw, seed 0: broke" in text
 
 
 def test_a_folder_without_runs_is_named_and_nothing_is_written(tmp_path):
     with pytest.raises(ValueError, match=f"`runs` .* none below {tmp_path}"):
-        write(tmp_path / "out", tmp_path)
+        write_page(tmp_path / "out", tmp_path)
     assert not (tmp_path / "out").exists()
 
 

@@ -1,7 +1,6 @@
 """Figures that compare agents: quality against time, aggregates, profiles, probabilities."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,11 +8,9 @@ from matplotlib.figure import Figure
 
 from mtlgym.report.measures import DELTA, GAIN, TIME, Measures
 from mtlgym.report.plots import style
-from mtlgym.report.plots.curves import Palette
+from mtlgym.report.plots.style import Palette
 from mtlgym.report.statistics import Estimate, Profile
-from mtlgym.report.text import in_picture
-
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+from mtlgym.report.text import in_figure
 
 Estimates = Mapping[str, Estimate]  # agent -> estimate
 
@@ -21,30 +18,29 @@ Estimates = Mapping[str, Estimate]  # agent -> estimate
 def trade_off(found: Measures, reference: str, palette: Palette) -> Figure:
     """Delta_m, or the improvement where there is none, against relative training time."""
     quality = DELTA if any(DELTA in figures for figures in found.values()) else GAIN
-    figure = Figure(figsize=(6.5, 4), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = style.panel()
     for name, figures in found.items():
         if {TIME, quality} <= set(figures):
-            x, y = figures[TIME].interval, figures[quality].interval
+            x, y = figures[TIME], figures[quality]
             axes.errorbar(
                 x.mean,
                 y.mean,
                 xerr=np.nan_to_num(x.half_width),
                 yerr=np.nan_to_num(y.half_width),
-                label=in_picture(name),
+                label=in_figure(name),
                 elinewidth=1,
-                **_point(palette[name]),
+                **style.point(palette[name]),
             )
     low = "Δm [%], lower is better"
-    high = f"improvement over {in_picture(reference)} [%]"
-    label = f"training time, {in_picture(reference)} = 1"
+    high = f"improvement over {in_figure(reference)} [%]"
+    label = f"training time, {in_figure(reference)} = 1"
     axes.set(xlabel=label, ylabel=low if quality == DELTA else high)
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
+    _legend(axes)
     return figure
 
 
 def forest(panels: Mapping[str, Estimates], palette: Palette, label: str) -> Figure:
-    """A panel a statistic: each agent's value and interval; 0 is the reference."""
+    """A panel for each statistic: each agent's value and interval; 0 is the reference."""
     names = list(next(iter(panels.values())))
     size = (2.6 * len(panels) + 1.2, 0.32 * len(names) + 1.1)
     figure = Figure(figsize=size, layout="constrained")
@@ -58,10 +54,8 @@ def forest(panels: Mapping[str, Estimates], palette: Palette, label: str) -> Fig
 
 
 def probabilities(estimates: Estimates, palette: Palette, label: str) -> Figure:
-    """Each agent's probability of improvement and interval; 1/2 is no difference."""
-    size = (6.5, 0.32 * len(estimates) + 1.1)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.add_subplot()
+    """Each agent's probability of improvement and its interval; 1/2 is no difference."""
+    figure, axes = style.panel((6.5, 0.32 * len(estimates) + 1.1))
     _rows(axes, estimates, palette)
     axes.axvline(0.5, color="#444444", linewidth=0.8)
     axes.set(xlim=(-0.02, 1.02), xlabel=label)
@@ -69,41 +63,31 @@ def probabilities(estimates: Estimates, palette: Palette, label: str) -> Figure:
 
 
 def profiles(found: Mapping[str, Profile], palette: Palette, label: str) -> Figure:
-    """The share of runs above each score, a line an agent, with its pointwise intervals."""
-    figure = Figure(figsize=(6.5, 4), layout="constrained")
-    axes = figure.add_subplot()
+    """The share of runs above each score, a line for each agent, with its pointwise intervals."""
+    figure, axes = style.panel()
     for name, profile in found.items():
         look = style.line(palette[name])
         x = profile.thresholds
-        axes.plot(x, profile.share, label=in_picture(name), drawstyle="steps-post", **look)
+        axes.plot(x, profile.share, label=in_figure(name), drawstyle="steps-post", **look)
         if np.isfinite(profile.low).all():
             ends = (profile.low, profile.high)
             axes.fill_between(x, *ends, alpha=0.12, color=look["color"], step="post", linewidth=0)
     axes.set(xlabel=label, ylabel="share of runs above it", ylim=(-0.02, 1.02))
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
+    _legend(axes)
     return figure
 
 
-def thresholds(scores: Sequence[Sequence[float]], points: int = 101) -> np.ndarray:
-    """Scores from just below the lowest to just above the highest, evenly spaced."""
-    low, high = min(map(min, scores)), max(map(max, scores))
-    margin = 0.03 * (high - low) or 1.0
-    return np.linspace(low - margin, high + margin, points)
-
-
-def _point(index: int) -> dict[str, Any]:
-    """How the point of that number looks; points of one colour have different markers."""
-    marker = MARKERS[(index + index // len(style.COLOURS)) % len(MARKERS)]
-    return {**style.line(index), "marker": marker, "linestyle": "none"}
-
-
 def _rows(axes: Axes, estimates: Estimates, palette: Palette) -> None:
-    """A line an agent, the first one on top."""
+    """A row for each agent, the first one on top."""
     for place, (name, each) in enumerate(estimates.items()):
         ends = np.nan_to_num([[each.value - each.low], [each.high - each.value]])
-        axes.errorbar(
-            each.value, place, xerr=np.maximum(ends, 0), elinewidth=2, **_point(palette[name])
-        )
-    axes.set_yticks(range(len(estimates)), [in_picture(name) for name in estimates])
+        look = style.point(palette[name])
+        axes.errorbar(each.value, place, xerr=np.maximum(ends, 0), elinewidth=2, **look)
+    axes.set_yticks(range(len(estimates)), [in_figure(name) for name in estimates])
     axes.set_ylim(len(estimates) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
+
+
+def _legend(axes: Axes) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)

@@ -1,10 +1,9 @@
-"""Pictures of tasks that are domains: relatedness, shares of labels, attacks, training loss."""
+"""Figures of tasks that are domains: relatedness, shares of labels, attacks, training loss."""
 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,34 +14,36 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtlgym.bench.runs.cell import Cell
-from mtlgym.report.plots import style
-from mtlgym.report.plots import style as points
+from mtlgym.report.plots import curves, style
+from mtlgym.report.plots.curves import Logs
+from mtlgym.report.plots.style import Palette, Points
 
 ACCURACY, AVERAGE = "accuracy", "average"
 ATTACKED = re.compile(r".+/(accuracy_fgsm_(.+))")  # a metric's key: its name, and the noise level
-KINDS = {"z": "representations z", "w": "classifiers w"}  # what relatedness is learnt for
+KINDS = {"z": "representations z", "w": "classifiers w"}  # the variables that have priors
 RELATED = 6  # rows whose relatedness is shown
 SHADES = "Blues"  # from 0 to 1
 
 Result = Mapping[str, Any]
 Results = Sequence[Result]
-Line = tuple[str, str]  # its name in the legend, and what else tells it from the others
-Panels = dict[str, dict[Line, points.Points]]  # a task, or the average -> its lines
+Line = tuple[str, str]  # its name in the legend, and a key that distinguishes equal names
+Panels = dict[str, dict[Line, Points]]  # a task, or the average -> its lines
 Matrices = dict[str, NDArray[Any]]  # a key of KINDS -> (tasks, tasks)
 
 
-def write(results: Results, logs: style.Logs, folder: Path) -> None:
-    """Write what these results can show."""
+def figures(results: Results, logs: Logs, palette: Palette) -> Iterator[tuple[str, Figure]]:
+    """The figures that these results have data for, each with the name of its file."""
     related = relatedness(results)
     if related:
-        style.write(heat_maps(related), folder / "relatedness.png")
-        style.write(training_loss(logs), folder / "training-loss.png")
+        yield "relatedness", heat_maps(related)
+        if logs:
+            yield "training-loss", training_loss(logs, palette)
     labelled = by_fraction(results)
     if labelled:
-        style.write(accuracies(labelled, "labels for training [%]"), folder / "fractions.png")
+        yield "fractions", accuracies(labelled, "labels for training [%]")
     attacked = by_noise(results)
     if attacked:
-        style.write(noise_levels(attacked), folder / "fgsm.png")
+        yield "fgsm", noise_levels(attacked)
 
 
 def relatedness(results: Results) -> dict[str, tuple[list[str], Matrices]]:
@@ -61,7 +62,7 @@ def relatedness(results: Results) -> dict[str, tuple[list[str], Matrices]]:
 
 
 def heat_maps(related: Mapping[str, tuple[Sequence[str], Matrices]]) -> Figure:
-    """A_ti, how much the prior of task t is made of task i's posterior; a line a row.
+    """A_ti, the weight of task i's posterior in the prior of task t; a line of panels for each row.
 
     Source: Variational Multi-Task Learning (submission to ICLR 2021), equation 10, whose weights
     these are.
@@ -81,22 +82,19 @@ def heat_maps(related: Mapping[str, tuple[Sequence[str], Matrices]]) -> Figure:
     return figure
 
 
-def training_loss(logs: style.Logs) -> Figure:
+def training_loss(logs: Logs, palette: Palette) -> Figure:
     """The training loss, a mean over the tasks and the steps of a period.
 
     Source: Variational Multi-Task Learning (submission to ICLR 2021), Figure 3.
     """
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.add_subplot()
     title = "training loss, mean over tasks"
-    style.curves(axes, logs, lambda name, row: float(np.mean(row["losses"])), title)
-    axes.set_yscale("log")
-    style.legend(figure, axes, columns=3)
+    figure = curves.curve(logs, palette, lambda row: float(np.mean(row["losses"])), title)
+    figure.axes[0].set_yscale("log")
     return figure
 
 
 def by_fraction(results: Results) -> Panels:
-    """Accuracies by percent of labels, a line a method; empty unless one has several percents."""
+    """Accuracies by percent of labels, a line for each method; empty unless one has several."""
     shares = [result for result in results if "fraction" in result["options"]]
     panels = _gather(
         (_method(each), 100 * each["options"]["fraction"], _accuracies(each, ACCURACY))
@@ -106,7 +104,7 @@ def by_fraction(results: Results) -> Panels:
 
 
 def by_noise(results: Results) -> Panels:
-    """Accuracies by the noise level of FGSM, a line a row; empty without such figures."""
+    """Accuracies by the noise level of FGSM, a line for each row; empty without such figures."""
     return _gather(
         ((_short(each), Cell.of(each).name), level, _accuracies(each, metric))
         for each in results
@@ -115,7 +113,7 @@ def by_noise(results: Results) -> Panels:
 
 
 def accuracies(panels: Panels, x_label: str) -> Figure:
-    """A panel a domain and one for their average: means over seeds, and their range.
+    """A panel for each domain and one for their average: means over seeds, and their range.
 
     Source: Variational Multi-Task Learning (submission to ICLR 2021), Figures 2 and 4.
     """
@@ -123,7 +121,7 @@ def accuracies(panels: Panels, x_label: str) -> Figure:
     lines = list(dict.fromkeys(line for found in panels.values() for line in found))
     for axes, (panel, found) in zip(grid, panels.items(), strict=True):
         for line, values in found.items():
-            points.draw(axes, values, line[0], lines.index(line))
+            style.mean_and_range(axes, values, lines.index(line), label=line[0], marker="o")
         axes.set_title(panel, fontsize="small")
         axes.set_xlabel(x_label)
     grid[0].set_ylabel("test accuracy [%]")
@@ -132,7 +130,7 @@ def accuracies(panels: Panels, x_label: str) -> Figure:
 
 
 def noise_levels(panels: Panels) -> Figure:
-    """The accuracies by noise level, on an axis of logarithms that has zero too."""
+    """The accuracies by noise level, on a logarithmic axis that includes zero."""
     figure = accuracies(panels, "noise level")
     levels = sorted({x for found in panels.values() for values in found.values() for x in values})
     for axes in figure.axes[: len(panels)]:
@@ -143,10 +141,11 @@ def noise_levels(panels: Panels) -> Figure:
 
 
 def _heat_map(axes: Axes, weights: NDArray[Any], tasks: Sequence[str]) -> None:
-    """A cell a pair of tasks with its number; none on the diagonal."""
+    """A cell with its number for each pair of tasks; none on the diagonal."""
     pairs = ~np.eye(len(tasks), dtype=bool)
     shown = np.ma.masked_array(weights, ~pairs)
     axes.imshow(shown, cmap=SHADES, vmin=0.0, vmax=1.0)
+    axes.grid(visible=False)
     for task, other in np.argwhere(pairs):
         value = weights[task, other]
         colour = "white" if value > 0.6 else "black"
@@ -167,7 +166,7 @@ def _gather(found: Iterable[tuple[Line, float, Mapping[str, float]]]) -> Panels:
 
 
 def _accuracies(result: Result, metric: str) -> dict[str, float]:
-    """In percent, of each task that it is known of, and their average if it is known of all."""
+    """The known accuracies of tasks in percent, and their average if all are known."""
     every = {task: result["test"].get(f"{task}/{metric}") for task in result["tasks"]}
     known = {task: value for task, value in every.items() if value is not None}
     whole = known and len(known) == len(every)
@@ -182,7 +181,7 @@ def _levels(result: Result) -> dict[float, str]:
 
 
 def _method(result: Result) -> Line:
-    """Its name, and all that its runs have in common whatever their share of labels."""
+    """Its name, and its agent and options without the share of labels."""
     options = {k: v for k, v in result["options"].items() if k != "fraction"}
     return _short(result), json.dumps([result["agent"], options], sort_keys=True)
 

@@ -1,172 +1,203 @@
-"""Which pictures a report draws of an environment's runs."""
+"""Which figures are drawn: those that `mtlgym bench` writes, and those of the page."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
-from mtlgym.bench.runs.cell import Cell
-from mtlgym.report.measures import DELTA, GAIN, TIME, Measures
+from mtlgym.report.measures import (
+    DELTA,
+    GAIN,
+    PROBABILITY,
+    TIME,
+    Aggregate,
+    Measures,
+    measure_agents,
+)
 from mtlgym.report.plots import comparisons, curves, domains, routing, style
-from mtlgym.report.plots.curves import Logs, Palette
-from mtlgym.report.plots.figure_files import Picture, draw
+from mtlgym.report.plots.curves import Logs
+from mtlgym.report.plots.style import PageFigure, Palette
 from mtlgym.report.sections import Section
-from mtlgym.report.summary import summarise
-from mtlgym.report.text import in_picture, listed
+from mtlgym.report.statistics import DRAWS
+from mtlgym.report.text import counted, in_figure, listed
 
-Results = Sequence[dict[str, Any]]
-Writer = Callable[[Results, style.Logs, Path], None]
+SCORE = "improvement over the reference [%]"
+RANGE = (
+    "Means over seeds with their range shaded, drawn as long as at least half of the runs have a "
+    "value."
+)
 
 
-def write(results: Results, out: Path, folder: Path) -> None:
-    """Draw all that these results of one environment can show.
+def write_figures(section: Section, folder: Path) -> None:
+    """Write all figures that the runs have data for as PNG files, for `mtlgym bench`.
 
-    Args:
-        results: of finished cells, at least one.
-        out: the folder that has the cells' folders, and so their logs, in it.
-        folder: where the pictures go.
+    Raises:
+        OSError: if a file cannot be written.
     """
-    logs = style.read_logs(out, results)
-    tasks = {Cell.of(result).name: result["tasks"] for result in results}
-    style.write(style.learning_curves(logs, tasks), folder / "learning-curves.png")
-    for each in WRITERS["routing" if "routes" in results[0] else "training"]:
-        each(results, logs, folder)
+    with style.look():
+        for name, figure in _bench_figures(section):
+            style.write(figure, folder / f"{name}.png")
 
 
-def weights_and_quality(results: Results, logs: style.Logs, folder: Path) -> None:
-    """Draw the course of the weights, what quality took how long, and policies at the end."""
-    style.write(style.weight_trajectories(logs, results[0]["tasks"]), folder / "weights.png")
-    style.write(style.trade_off(summarise(results)), folder / "trade-off.png")
-    if any("probabilities" in result for result in results):
-        style.write(style.distributions(results), folder / "policies.png")
+def _bench_figures(section: Section) -> Iterator[tuple[str, Figure]]:
+    """Names of files, and figures."""
+    logs, palette = curves.read_logs(section), style.palette_of(list(section.agents))
+    if logs:
+        yield "learning-curves", curves.learning_curves(section, logs, palette, panels=None)
+    if section.kind == "routing":
+        yield from routing.figures(section, logs, palette)
+        return
+    if logs:
+        yield "weights", curves.decisions(section, logs, panels=None)
+    yield "trade-off", comparisons.trade_off(measure_agents(section), section.reference, palette)
+    if curves.final_policies(section):
+        yield "policies", curves.policies(section)
+    yield from domains.figures(section.results, logs, palette)
 
 
-# By the kind of environment; each leaves out what the results do not tell.
-WRITERS: Mapping[str, tuple[Writer, ...]] = {
-    "routing": (routing.write,),
-    "training": (weights_and_quality, domains.write),
-}
-
-
-RANGE = "Means over seeds with their range shaded, as far as half of the runs got."
-
-Gallery = dict[str, list[Picture]]  # a part of the report -> its pictures
-PARTS = ("curves", "decisions", "routes", "trade-off", "bandit")
+Gallery = dict[str, list[PageFigure]]  # a part of the page -> its figures
 
 
 def gallery(section: Section, found: Measures, palette: Palette) -> Gallery:
-    """The pictures that these runs can show, by the part of the report that they are in."""
+    """The page's figures of one environment, by the part of the page."""
     logs = curves.read_logs(section)
     drawn: Gallery = {part: [] for part in PARTS}
-    for part, make in MAKERS.items():
-        if part in PARTS_OF[section.kind]:
-            drawn[part].extend(make(section, found, logs, palette))
+    for part in PARTS_OF[section.kind]:
+        drawn[part].extend(PARTS[part](section, found, logs, palette))
     return drawn
 
 
-def _curves(section: Section, found: Measures, logs: Logs, palette: Palette) -> list[Picture]:
-    if not logs:
-        return []
-    tasks, shown = section.tasks, curves.PANELS - 1
-    cut = f" The first {shown} of {len(tasks)} tasks are shown." if len(tasks) > shown else ""
-    what = "Learning curves: validation and training losses"
-    caption = f"{RANGE}{cut}"
-    return [
-        _drawn(
+def _curves(
+    section: Section, found: Measures, logs: Logs, palette: Palette
+) -> Iterator[PageFigure]:
+    if logs:
+        tasks, shown = section.tasks, curves.PANELS - 1
+        cut = f" The first {shown} of {len(tasks)} tasks are shown." if len(tasks) > shown else ""
+        title = "Learning curves: validation and training losses"
+        yield _drawn(
             section,
             lambda: curves.learning_curves(section, logs, palette),
             "learning-curves",
-            (what, caption, listed(logs)),
+            (title, f"{RANGE}{cut}", listed(logs)),
         )
-    ]
 
 
-def _decisions(section: Section, found: Measures, logs: Logs, palette: Palette) -> list[Picture]:
-    made = []
-    what = "Task choices" if curves.chooses(section) else "Task weights"
+def _decisions(
+    section: Section, found: Measures, logs: Logs, palette: Palette
+) -> Iterator[PageFigure]:
+    chooses = curves.chooses(section)
     if logs:
-        over = "" if len(logs) <= curves.PANELS else f" The first {curves.PANELS} agents are shown."
-        few = " Shares are of stretches of a run." if curves.chooses(section) else ""
-        text = (what, f"{RANGE}{few}{over}", listed(logs))
-        made.append(_drawn(section, lambda: curves.decisions(section, logs), "decisions", text))
-    final = [
-        {**run.result, "tuned": {}, "label": in_picture(run.name)}
-        for run in section.runs
-        if "probabilities" in run.result and run.result["tasks"] == section.tasks
-    ]
-    if final:
-        names = listed(dict.fromkeys(each["label"] for each in final))
-        text = ("Policies at the end", "Means over seeds.", names)
-        made.append(_drawn(section, lambda: style.distributions(final), "policies", text))
-    return made
+        cut = "" if len(logs) <= curves.PANELS else f" The first {curves.PANELS} agents are shown."
+        parts = " Shares are of equal parts of a run." if chooses else ""
+        title = "Task choices" if chooses else "Task weights"
+        text = (title, f"{RANGE}{parts}{cut}", listed(logs))
+        yield _drawn(section, lambda: curves.decisions(section, logs), "decisions", text)
+    names = [in_figure(name) for name in curves.final_policies(section)]
+    if names:
+        text = ("Policies at the end", "Means over seeds.", listed(names))
+        yield _drawn(section, lambda: curves.policies(section), "policies", text)
 
 
-def _routes(section: Section, found: Measures, logs: Logs, palette: Palette) -> list[Picture]:
-    routed = {
-        in_picture(name): runs[0].result
-        for name, runs in section.agents.items()
-        if len(runs[0].result["routes"][0][0]) > 1
-    }
-    if not routed:
-        return []
-    caption = (
-        "The share of each task's test samples that went through each block, from white, none, to "
-        "black, all; a row a depth. The first seed's run: blocks have no order to average over."
-    )
-    text = ("Routing maps", caption, listed(routed))
-    return [_drawn(section, lambda: _plain(routing.routing_maps(routed)), "routes", text)]
+def _routes(
+    section: Section, found: Measures, logs: Logs, palette: Palette
+) -> Iterator[PageFigure]:
+    routed = routing.routed(section)
+    if routed:
+        caption = (
+            "The share of each task's test samples that went through each block, from white, none, "
+            "to black, all; one row per depth. Only the first seed's run is shown, since blocks "
+            "have no order to average over."
+        )
+        text = ("Routing maps", caption, listed(routed))
+        yield _drawn(section, lambda: routing.routing_maps(routed), "routes", text)
 
 
-def _trade_off(section: Section, found: Measures, logs: Logs, palette: Palette) -> list[Picture]:
+def _trade_off(
+    section: Section, found: Measures, logs: Logs, palette: Palette
+) -> Iterator[PageFigure]:
     names = [n for n, each in found.items() if TIME in each and (DELTA in each or GAIN in each)]
-    if len(names) < 2:
-        return []
-    quality = "Δm" if any(DELTA in each for each in found.values()) else "Improvement"
-    caption = "Means over seeds; bars are 95 % intervals by Student's t."
-    return [
-        _drawn(
+    if len(names) > 1:
+        quality = "Δm" if any(DELTA in each for each in found.values()) else "Improvement"
+        caption = "Means over seeds; bars are 95 % intervals by Student's t."
+        yield _drawn(
             section,
             lambda: comparisons.trade_off(found, section.reference, palette),
             "trade-off",
             (f"{quality} and training time", caption, listed(names)),
         )
-    ]
 
 
-def _bandit(section: Section, found: Measures, logs: Logs, palette: Palette) -> list[Picture]:
-    if not logs:
-        return []
-    text = ("Shortfall of the mean score from 1", RANGE, listed(logs))
-    return [_drawn(section, lambda: curves.shortfall(logs, palette), "shortfall", text)]
+def _bandit(
+    section: Section, found: Measures, logs: Logs, palette: Palette
+) -> Iterator[PageFigure]:
+    if logs:
+        text = ("Shortfall of the mean score from 1", RANGE, listed(logs))
+        title = "1 - mean score over the arms"
+        yield _drawn(
+            section, lambda: curves.curve(logs, palette, curves.score, title), "shortfall", text
+        )
 
 
 def _drawn(
     section: Section, make: Callable[[], Figure], kind: str, text: tuple[str, str, str]
-) -> Picture:
-    """The picture with its texts: title, caption, and whom it is of."""
+) -> PageFigure:
+    """The figure with its title, its caption, and a text that names the agents on it."""
     title, caption, names = text
     alt = f"{title} of {names} in {section.title}."
-    return draw(make, f"{section.slug}-{kind}", title, caption, alt, section.note)
+    return style.page_figure(make, f"{section.slug}-{kind}", title, caption, alt, section.note)
 
 
-def _plain(figure: Figure) -> Figure:
-    """Without lines of a grid, which would lie on the maps."""
-    for axes in figure.axes:
-        axes.grid(visible=False)
-    return figure
-
-
-Maker = Callable[[Section, Measures, Logs, Palette], list[Picture]]
-MAKERS: Mapping[str, Maker] = {
+Part = Callable[[Section, Measures, Logs, Palette], Iterator[PageFigure]]
+PARTS: Mapping[str, Part] = {
     "curves": _curves,
     "decisions": _decisions,
     "routes": _routes,
     "trade-off": _trade_off,
     "bandit": _bandit,
 }
-PARTS_OF: Mapping[str, tuple[str, ...]] = {  # by the kind of environment
+PARTS_OF: Mapping[str, tuple[str, ...]] = {  # kind of environment -> parts of the page
     "training": ("curves", "decisions", "trade-off"),
     "routing": ("curves", "routes", "trade-off"),
     "bandit": ("decisions", "bandit"),
 }
+
+
+def aggregate_figures(found: Aggregate, file: str, palette: Palette) -> list[PageFigure]:
+    """Statistics, profiles and probabilities of one block; names of files begin with `file`."""
+    names, title, note = listed(found.profiles), found.block.title, found.block.note
+    count = len(found.block.sections)
+    where = "in one environment" if count == 1 else f"over {counted(count, 'environment')}"
+    bars = "Bars are 95 % intervals by stratified bootstrap"
+    return [
+        style.page_figure(
+            lambda: comparisons.forest(found.statistics, palette, SCORE),
+            f"{file}-statistics",
+            f"Mean, median and interquartile mean {where}",
+            f"{bars}, {DRAWS} draws. 0 is the reference; higher is better.",
+            f"Mean, median and interquartile mean of the improvement over the reference of {names} "
+            f"{where}: {title}. The table has the numbers.",
+            note,
+        ),
+        style.page_figure(
+            lambda: comparisons.profiles(found.profiles, palette, SCORE),
+            f"{file}-profiles",
+            f"Performance profiles {where}",
+            "The share of runs whose score is above the threshold; a line that is higher is "
+            "better. Bands are pointwise 95 % intervals.",
+            f"Performance profiles of {names} {where}: {title}. The share of runs above each "
+            "improvement.",
+            note,
+        ),
+        style.page_figure(
+            lambda: comparisons.probabilities(
+                found.probabilities, palette, f"{PROBABILITY} over the reference"
+            ),
+            f"{file}-improvement",
+            f"Probability of improvement over the reference {where}",
+            f"The probability that a run is better than a run of the reference. {bars}; 1/2 is no "
+            "difference.",
+            f"Probability that a run of {listed(found.probabilities)} is better than one of the "
+            f"reference, {where}: {title}. The table has the numbers.",
+            note,
+        ),
+    ]

@@ -1,33 +1,34 @@
-"""Pictures of routing: accuracy by epoch, routes, policies, and what changes with rho or tasks."""
+"""Figures of routing: accuracy by epoch, routes, policies, and sweeps over rho or tasks."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtlgym.bench.runs.cell import Cell
-from mtlgym.report.plots import style
-from mtlgym.report.plots import style as points
+from mtlgym.report.plots import curves, style
+from mtlgym.report.plots.curves import Logs
+from mtlgym.report.plots.style import Palette, Points
+from mtlgym.report.sections import Section
+from mtlgym.report.text import in_figure
 
-BLOCK = 7  # whose probabilities Figure 10 shows
+BLOCK = 7  # the block whose probabilities Figure 10 shows
 
 Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A picture of what changes with one property of the runs.
+    """A figure of one quantity by one property of the runs.
 
     Attributes:
-        file: the picture's name.
-        x: the property of a result, in the unit that `x_label` says.
-        y: what is drawn against it, in that of `y_label`.
-        least: where the axis of y starts; None for near the lowest value.
+        file: the name of the figure's file, without an ending.
+        x: the property of a result, in the unit that `x_label` states.
+        y: the quantity, in the unit that `y_label` states.
+        least: the start of the axis of y; None for near the lowest value.
     """
 
     file: str
@@ -39,12 +40,12 @@ class Sweep:
 
 
 def tasks(result: Result) -> int:
-    """How many tasks the network learnt."""
+    """The number of tasks."""
     return len(result["tasks"])
 
 
 def accuracy(result: Result) -> float | None:
-    """On the test split, the mean over tasks in percent; None if it is not known."""
+    """The mean over tasks on the test split, in percent; None if it is not known."""
     return result["test"]["score"]
 
 
@@ -56,45 +57,51 @@ def cost(result: Result) -> float:
 RHO, TASKS, ACCURACY = "rho: weight of the collaboration reward", "tasks", "test accuracy [%]"
 # Figures 12, 15 and 13.
 SWEEPS = (
-    Sweep("rho-sweep.png", lambda result: result["rho"], RHO, accuracy, ACCURACY),
-    Sweep("first-n.png", tasks, TASKS, accuracy, ACCURACY),
-    Sweep("cost.png", tasks, TASKS, cost, "training time of an epoch by task [s]", least=0.0),
+    Sweep("rho-sweep", lambda result: result["rho"], RHO, accuracy, ACCURACY),
+    Sweep("first-n", tasks, TASKS, accuracy, ACCURACY),
+    Sweep("cost", tasks, TASKS, cost, "training time of an epoch by task [s]", least=0.0),
 )
 
 
-def write(results: Sequence[Result], logs: style.Logs, folder: Path) -> None:
-    """Write what these results can show; a sweep where a line of it has more than one point."""
-    style.write(accuracy_curves(logs), folder / "accuracy-curves.png")
-    routed = _first_seeds([result for result in results if _has_choice(result)])
-    if routed:
-        style.write(routing_maps(routed), folder / "routes.png")
+def figures(section: Section, logs: Logs, palette: Palette) -> Iterator[tuple[str, Figure]]:
+    """The figures that the runs have data for, each with the name of its file.
+
+    There is a sweep where one of its lines has more than one point.
+    """
+    if logs:
+        yield "accuracy-curves", accuracy_curves(logs, palette)
+    chosen = routed(section)
+    if chosen:
+        yield "routes", routing_maps(chosen)
     for each in SWEEPS:
-        found = lines(results, each)
+        found = lines(section.results, each)
         if any(len(places) > 1 for places in found.values()):
-            style.write(sweep(found, each), folder / each.file)
-    for name, result in routed.items():
+            yield each.file, sweep(found, each)
+    for name, result in chosen.items():
         if "policies" in result:
-            style.write(policies(name, result), folder / "policies.png")
+            yield "policies", policies(name, result)
             break
 
 
-def accuracy_curves(logs: style.Logs) -> Figure:
+def routed(section: Section) -> dict[str, Result]:
+    """Each agent's result of its first seed, where the network has a choice of blocks."""
+    first = {in_figure(name): runs[0].result for name, runs in section.agents.items()}
+    return {name: result for name, result in first.items() if _has_choice(result)}
+
+
+def accuracy_curves(logs: Logs, palette: Palette) -> Figure:
     """The validation accuracy by epoch: the mean over seeds, and their range.
 
     Source: Rosenbaum, Klinger, Riemer (ICLR 2018), Figures 4 to 8.
     """
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.add_subplot()
     title = "validation accuracy, mean over tasks [%]"
-    style.curves(axes, logs, lambda name, row: 100 * (1 - row["score"]), title)
-    style.legend(figure, axes, columns=3)
-    return figure
+    return curves.curve(logs, palette, lambda row: 100 * (1 - row["score"]), title)
 
 
 def routing_maps(results: Mapping[str, Result]) -> Figure:
-    """Which blocks each task's test samples went through: a panel a row, a line a depth.
+    """The blocks that each task's test samples went through: a panel for each row of a table.
 
-    The shade of a cell is the block's share of its task's samples; 1 is black.
+    A line is a depth; the shade of a cell is the block's share of its task's samples; 1 is black.
 
     Source: Rosenbaum, Klinger, Riemer (ICLR 2018), Figure 11.
     """
@@ -105,6 +112,7 @@ def routing_maps(results: Mapping[str, Result]) -> Figure:
         count, depths, actions = shares.shape
         flat = shares.transpose(1, 0, 2).reshape(depths, count * actions)
         axes.imshow(flat, vmin=0.0, vmax=1.0, aspect="auto", cmap="Greys", interpolation="nearest")
+        axes.grid(visible=False)
         for task in range(1, count):
             axes.axvline(task * actions - 0.5, color=style.COLOURS[0], linewidth=1.0)
         places = (np.arange(count) + 0.5) * actions - 0.5
@@ -117,9 +125,10 @@ def routing_maps(results: Mapping[str, Result]) -> Figure:
 
 
 def policies(name: str, result: Result) -> Figure:
-    """The agents' probabilities of the first layer's blocks while the first samples are trained on.
+    """The agents' probabilities of the first layer's blocks over the first training samples.
 
-    First one block's probabilities by all agents, then all blocks', a panel an agent.
+    The first panel has one block's probabilities by all agents; then each agent has a panel with
+    those of all blocks.
 
     Source: Rosenbaum, Klinger, Riemer (ICLR 2018), Figures 10 and 9.
     """
@@ -144,12 +153,11 @@ def policies(name: str, result: Result) -> Figure:
     return figure
 
 
-def sweep(found: Mapping[str, points.Points], shown: Sweep) -> Figure:
-    """A line an architecture and agent: the mean over seeds, and their range."""
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    axes = figure.add_subplot()
+def sweep(found: Mapping[str, Points], shown: Sweep) -> Figure:
+    """A line for each architecture and agent: the mean over seeds, and their range."""
+    figure, axes = style.panel()
     for index, (name, values) in enumerate(found.items()):
-        points.draw(axes, values, name, index)
+        style.mean_and_range(axes, values, index, label=name, marker="o")
     axes.set_xticks(sorted({place for values in found.values() for place in values}))
     axes.set(xlabel=shown.x_label, ylabel=shown.y_label)
     axes.set_ylim(bottom=shown.least)
@@ -157,8 +165,8 @@ def sweep(found: Mapping[str, points.Points], shown: Sweep) -> Figure:
     return figure
 
 
-def lines(results: Sequence[Result], shown: Sweep) -> dict[str, points.Points]:
-    """The points by architecture, and by agent where it has a choice."""
+def lines(results: Sequence[Result], shown: Sweep) -> dict[str, Points]:
+    """The points of each architecture, and of each agent where it has a choice of blocks."""
     found: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
         value, agent = shown.y(result), f", {result['agent']}" if _has_choice(result) else ""
@@ -174,11 +182,3 @@ def _probabilities(axes: Axes, samples: Any, values: Any, label: str, index: int
 
 def _has_choice(result: Result) -> bool:
     return len(result["routes"][0][0]) > 1
-
-
-def _first_seeds(results: Sequence[Result]) -> dict[str, Result]:
-    """The result of its first seed by each row's name."""
-    found: dict[str, Result] = {}
-    for result in results:
-        found.setdefault(Cell.of(result).name, result)
-    return found

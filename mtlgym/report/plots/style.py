@@ -1,106 +1,159 @@
-"""Pictures of a bench: learning curves, weights, and the trade-off of quality and time."""
+"""The look of figures, and how they are saved: as PNG files, and as SVG for the page."""
 
+import base64
 import io
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from mtlgym.bench.runs.cell import LOG, Cell
 from mtlgym.io.atomic import write_atomically
-from mtlgym.io.jsonl import read
-from mtlgym.report.summary import Row
 
 # Okabe and Ito's palette, told apart with any colour vision, then the same with other lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 STYLES = ("-", "--", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DPI = 120  # of the page's PNG files
+RC: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#8A8A8A",
+    "axes.grid": True,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 9,
+    "font.size": 9,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "xtick.color": "#444444",
+    "xtick.labelsize": 8,
+    "ytick.color": "#444444",
+    "ytick.labelsize": 8,
+}
 
-Logs = Mapping[str, list[list[dict[str, Any]]]]  # cell's name -> a log a seed -> a row a period
-Value = Callable[[str, Mapping[str, Any]], float | None]  # of a cell's name and a row of its log
+Palette = Mapping[str, int]  # agent -> the number of its line and its points
+Points = Mapping[float, list[float]]  # position on the x-axis -> a value for each run, at least one
 
 
-def read_logs(out: Path, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The logs of finished cells: name -> [rows of a seed]."""
-    logs: dict[str, Any] = defaultdict(list)
-    for result in results:
-        cell = Cell.of(result)
-        logs[cell.name].append(read(cell.folder(out) / LOG))
-    return logs
-
-
-def learning_curves(logs: Logs, tasks: Mapping[str, Sequence[str]]) -> Figure:
-    """The score (of validation; of a bandit, what the mean score lacks of 1) and mean losses.
+@contextmanager
+def look(salt: str = "mtlgym") -> Iterator[None]:
+    """Draw and save with the settings of reports, without warnings that names can cause.
 
     Args:
-        logs: cell's name -> its logs.
-        tasks: cell's name -> its tasks, in the order of its losses.
+        salt: what ids within an SVG are made from.
     """
-    every = list(dict.fromkeys(task for names in tasks.values() for task in names))
-    figure, panels = grid(1 + len(every))
-    curves(panels[0], logs, lambda name, row: row["score"], "score, lower is better")
-    for axes, task in zip(panels[1:], every, strict=True):
-        curves(axes, logs, _loss(tasks, task), f"{task}: loss")
-        axes.set_yscale("log")
-    legend(figure, panels[0])
-    return figure
-
-
-def weight_trajectories(logs: Logs, tasks: Sequence[str]) -> Figure:
-    """Each task's mean weight in an epoch or period, a panel an agent; the first seed's run."""
-    figure, panels = grid(len(logs))
-    for axes, (name, runs) in zip(panels, logs.items(), strict=False):
-        weights = np.array([row["weights"] for row in runs[0]])
-        for index, task in enumerate(tasks):
-            axes.plot(_when(runs[0]), weights[:, index], label=task, **line(index))
-        axes.set_title(name, fontsize="small")
-        _label(axes, runs[0])
-    panels[0].set_ylabel("mean weight")
-    legend(figure, panels[0])
-    return figure
-
-
-def trade_off(rows: Sequence[Row]) -> Figure:
-    """Delta_m against relative training time; bars are 95 % intervals."""
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    for index, row in enumerate(rows):
-        if not {"T", "delta_m"} <= set(row.figures):
-            continue
-        x, y = row.figures["T"], row.figures["delta_m"]
-        axes.errorbar(
-            x.mean,
-            y.mean,
-            xerr=np.nan_to_num(x.half_width),
-            yerr=np.nan_to_num(y.half_width),
-            marker="o",
-            color=COLOURS[index % len(COLOURS)],
-        )
-        axes.annotate(row.name, (x.mean, y.mean), textcoords="offset points", xytext=(6, 4))
-    axes.set(xlabel="T: training time, equal weights = 1", ylabel="Δm [%], lower is better")
-    return figure
+    with mpl.rc_context({**RC, "svg.hashsalt": salt}), warnings.catch_warnings():
+        # A name may have characters that the font lacks; it has a box for each.
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        yield
 
 
 def write(figure: Figure, path: Path) -> None:
-    """Save the figure as PNG, whole or not at all.
+    """Save the figure as PNG, atomically.
 
     Raises:
-        OSError: if it cannot be written; the old file is untouched.
+        OSError: if it cannot be written; an older file is unchanged.
     """
     FigureCanvasAgg(figure)
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=130, format="png")
-    write_atomically(path, picture.getvalue())
+    content = io.BytesIO()
+    figure.savefig(content, dpi=130, format="png")
+    write_atomically(path, content.getvalue())
+
+
+@dataclass(frozen=True, eq=False)
+class PageFigure:
+    """A figure of the page with its texts.
+
+    Attributes:
+        file: the name of its file, without an ending.
+        title: what it shows, in a few words.
+        caption: how to read it.
+        alt: the text in place of the image, for screen readers.
+        note: a warning about comparisons that the data do not allow; empty if there is none.
+        svg: the image as a `data:` address.
+        png: the content of the file.
+        size: width and height in CSS pixels.
+    """
+
+    file: str
+    title: str
+    caption: str
+    alt: str
+    note: str
+    svg: str
+    png: bytes
+    size: tuple[int, int]
+
+
+def page_figure(
+    make: Callable[[], Figure], file: str, title: str, caption: str, alt: str, note: str = ""
+) -> PageFigure:
+    """Draw a figure of the page, with the note in a corner; the same figure gives the same bytes.
+
+    Args:
+        make: returns the figure.
+        file: the name of its file, without an ending; unique on the page.
+        title: as in `PageFigure`, like `caption`, `alt` and `note`.
+        caption: how to read it.
+        alt: the text in place of the image.
+        note: a warning, or empty.
+    """
+    with look(file):
+        figure = make()
+        if note:
+            figure.suptitle(note, x=0.005, ha="left", fontsize=7.5, color="#8A4B00")
+        FigureCanvasAgg(figure)
+        engine = figure.get_layout_engine()
+        if engine is not None:  # once, instead of once for each format
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        svg, png = io.BytesIO(), io.BytesIO()
+        figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    width, height = figure.get_size_inches()
+    address = "data:image/svg+xml;base64," + base64.b64encode(svg.getvalue()).decode()
+    size = (round(96 * width), round(96 * height))
+    return PageFigure(file, title, caption, alt, note, address, png.getvalue(), size)
+
+
+def palette_of(names: Sequence[str]) -> dict[str, int]:
+    """The numbers of the agents' lines, in this order."""
+    return {name: number for number, name in enumerate(names)}
+
+
+def line(index: int) -> dict[str, Any]:
+    """The look of the line of that number."""
+    style = STYLES[index // len(COLOURS) % len(STYLES)]
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": style, "linewidth": 1.2}
+
+
+def point(index: int) -> dict[str, Any]:
+    """The look of the point of that number; points of one colour have different markers."""
+    marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+    return {**line(index), "marker": marker, "linestyle": "none"}
+
+
+def panel(size: tuple[float, float] = (6.5, 4.0)) -> tuple[Figure, Axes]:
+    """A figure with one panel."""
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.add_subplot()
 
 
 def grid(panels: int) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels."""
+    """A figure with that many panels."""
     columns = min(panels, 4)
     lines = -(-panels // columns)
     figure = Figure(figsize=(3.2 * columns, 2.4 * lines + 0.5), layout="constrained")
@@ -110,11 +163,27 @@ def grid(panels: int) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[:panels])
 
 
+def legend(figure: Figure, axes: Axes, columns: int = 6) -> None:
+    """One legend for all panels, below them: that of one panel."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize="small")
+
+
 def band(axes: Axes, x: NDArray[Any], values: NDArray[Any], label: str, index: int) -> None:
     """The median over the runs, (points, runs), with the range of the runs shaded."""
     axes.plot(x, np.median(values, axis=1), label=label, **line(index))
     low, high = values.min(axis=1), values.max(axis=1)
     axes.fill_between(x, low, high, alpha=0.15, color=line(index)["color"])
+
+
+def mean_and_range(axes: Axes, points: Points, index: int, **more: Any) -> None:
+    """The mean over the runs at each position, with the range of the runs shaded."""
+    x = sorted(points)
+    look = line(index) | more
+    axes.plot(x, [np.mean(points[place]) for place in x], **look)
+    low, high = ([end(points[place]) for place in x] for end in (min, max))
+    if low != high:
+        axes.fill_between(x, low, high, alpha=0.15, color=look["color"], linewidth=0)
 
 
 def bars(
@@ -131,87 +200,3 @@ def bars(
         offset = (index - (len(both) - 1) / 2) * width
         axes.bar(places + offset, values, width, label=label, color=colour)
     axes.set_xticks(places, names)
-
-
-def distributions(results: Sequence[Mapping[str, Any]]) -> Figure:
-    """The policies at the end, means over seeds, beside the tasks' shares of the samples.
-
-    Source: Glover and Hokamp (2019), Table 3.
-    """
-    chosen = [result for result in results if "probabilities" in result]
-    policies: dict[str, list[Any]] = defaultdict(list)
-    for result in chosen:
-        policies[Cell.of(result).name].append(result["probabilities"])
-    shares = {name: np.mean(found, axis=0) for name, found in policies.items()}
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.add_subplot()
-    sizes = np.array(chosen[0].get("task_sizes", ()), float)
-    known = {"share of the samples": sizes / sizes.sum()} if len(sizes) else {}
-    bars(axes, known, shares, chosen[0]["tasks"])
-    axes.set_ylabel("probability")
-    axes.tick_params(axis="x", labelrotation=30)
-    legend(figure, axes)
-    return figure
-
-
-def curves(axes: Axes, logs: Logs, value: Value, title: str) -> None:
-    """A line an agent: the mean over seeds, with the range of the seeds shaded."""
-    for index, (name, runs) in enumerate(logs.items()):
-        length = min(len(run) for run in runs)
-        rows = [[value(name, row) for row in run[:length]] for run in runs]
-        values: NDArray[np.float64] = np.array(rows, dtype=float)  # None becomes NaN
-        x = _when(runs[0][:length])
-        axes.plot(x, values.mean(axis=0), label=name, **line(index))
-        low, high = values.min(axis=0), values.max(axis=0)
-        axes.fill_between(x, low, high, alpha=0.15, color=line(index)["color"])
-    axes.set_title(title, fontsize="small")
-    _label(axes, next(iter(logs.values()))[0])
-
-
-def _loss(tasks: Mapping[str, Sequence[str]], task: str) -> Value:
-    """Gives the task's loss; None where a cell does not have the task."""
-
-    def loss(name: str, row: Mapping[str, Any]) -> float | None:
-        return row["losses"][tasks[name].index(task)] if task in tasks[name] else None
-
-    return loss
-
-
-def by_steps(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether rows are steps apart: there are no epochs, or several rows in one."""
-    epochs = [row.get("epoch") for row in rows]
-    return None in epochs or len(set(epochs)) < len(epochs)
-
-
-def _when(rows: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
-    """Where the rows of a log stand."""
-    return np.array([row["step" if by_steps(rows) else "epoch"] for row in rows])
-
-
-def _label(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    axes.set_xlabel("step" if by_steps(rows) else "epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def line(index: int) -> dict[str, Any]:
-    """How the line of that number looks."""
-    style = STYLES[index // len(COLOURS) % len(STYLES)]
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": style, "linewidth": 1.2}
-
-
-def legend(figure: Figure, axes: Axes, columns: int = 6) -> None:
-    """One legend for all panels, below them: that of one panel."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize="small")
-
-
-Points = Mapping[float, list[float]]  # where runs stand on the axis -> a value a run, at least one
-
-
-def draw(axes: Axes, points: Points, label: str, index: int) -> None:
-    """The mean over the runs at each place, with their range shaded."""
-    x = sorted(points)
-    middle = [np.mean(points[place]) for place in x]
-    low, high = ([end(points[place]) for place in x] for end in (min, max))
-    axes.plot(x, middle, marker="o", label=label, **line(index))
-    axes.fill_between(x, low, high, alpha=0.15, color=line(index)["color"])
