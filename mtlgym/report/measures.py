@@ -132,7 +132,7 @@ def regrets(section: Section) -> dict[str, list[float]]:
     more than the oracle.
     """
     oracles = {
-        (run.seed, repr(run.result["options"])): run.result.get("gained")
+        _bandit_of(run.result): run.result.get("gained")
         for run in section.runs
         if run.result["agent"] == ORACLE
     }
@@ -141,11 +141,16 @@ def regrets(section: Section) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in section.agents}
     for name, runs in section.agents.items():
         for run in runs:
-            best = oracles.get((run.seed, repr(run.result["options"])))
+            best = oracles.get(_bandit_of(run.result))
             own = run.result.get("gained")
             if best is not None and own is not None:
                 found[name].append(best - own)
     return found
+
+
+def _bandit_of(result: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The bandit that the run was made on."""
+    return result["seed"], result.get("oracle"), repr(result["options"])
 
 
 def published(section: Section) -> Published:

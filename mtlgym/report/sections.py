@@ -32,9 +32,9 @@ class Section:
     @classmethod
     def of(cls, runs: Sequence[Finished]) -> "Section":
         """The section of these runs, at least one, which are all of one environment."""
-        agents: dict[str, dict[int, Finished]] = defaultdict(dict)
+        agents: dict[str, dict[Any, Finished]] = defaultdict(dict)
         for run in _with_distinct_names(runs):
-            agents[run.name].setdefault(run.seed, run)
+            agents[run.name].setdefault((run.seed, run.result.get("oracle")), run)
         by_name = {name: list(seeds.values()) for name, seeds in agents.items()}
         reference = _reference(by_name)
         order = sorted(by_name, key=lambda name: name != reference)
@@ -69,12 +69,7 @@ class Section:
     @property
     def kind(self) -> str:
         """The kind of environment: `training`, `routing` or `bandit`."""
-        first = self.results[0]
-        if "kind" in first:
-            return first["kind"]
-        if "routes" in first:  # results of versions that did not write `kind`
-            return "routing"
-        return "bandit" if first["data"] == "synthetic" else "training"
+        return self.results[0]["kind"]
 
     @property
     def title(self) -> str:

@@ -1,5 +1,6 @@
 """Runs of agents that choose tasks: their decisions, who learns from them, and the bandit."""
 
+import csv
 import itertools
 import json
 from importlib.resources import files
@@ -17,11 +18,14 @@ from mtlgym.bench.bench import bench_table
 from mtlgym.bench.plan import figure_cells, plan
 from mtlgym.bench.runs.backends.backends import waves
 from mtlgym.bench.runs.cell import DECISIONS, LOG, RESULT, Cell
+from mtlgym.bench.runs.results import read_finished
 from mtlgym.bench.runs.run import Run, run_cell
 from mtlgym.cli.main import main
 from mtlgym.io import jsonl
 from mtlgym.presets.published import PublishedRow, TablePreset, figure, figures, table
 from mtlgym.report import bandit_figure
+from mtlgym.report.measures import regrets
+from mtlgym.report.sections import group_runs
 
 BANDIT: dict[str, Any] = {"steps": 40, "arms": 3}
 TEXTS: dict[str, Any] = {
@@ -365,3 +369,31 @@ def test_a_bandit_s_result_adds_up_what_was_gained(tmp_path):
     result = run_cell(cell, tmp_path, checkpoint_every=10)
     rewards = [row["reward"] for row in jsonl.read(tmp_path / LOG)]
     assert result["gained"] == pytest.approx(sum(rewards))  # its reward is the gain
+
+
+def test_each_bandit_of_a_figure_is_a_run_on_the_page(tmp_path):
+    command = ["bench", "--preset", "bandit-figure1", "--rows", "Oracle", "Random"]
+    options = ["--seeds", "0", "1", "--set", "oracles=2", "steps=50"]
+    assert main([*command, "--out", str(tmp_path / "runs"), *options]) == 0
+    assert main(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "report")]) == 0
+    text = (tmp_path / "report" / "runs.csv").read_text().splitlines()
+    rows = list(csv.DictReader(text))
+    assert [row["name"] for row in rows] == ["Random"] * 4 + ["Oracle"] * 4
+    (section,) = group_runs(read_finished(tmp_path / "runs"))
+    assert section.kind == "bandit"
+    assert section.repeated == 0
+    behind = regrets(section)
+    assert behind["Oracle"] == [0.0] * 4
+    lines = (tmp_path / "runs" / "MTL-Bandit-v0" / "bandit-figure1" / "results.jsonl").read_text()
+    scores = {
+        (r["label"], r["oracle"], r["seed"]): r["score"]
+        for r in map(json.loads, lines.splitlines())
+    }
+    for name, runs in section.agents.items():
+        for run in runs:
+            score = scores[name, run.result["oracle"], run.seed]
+            assert run.result["test"]["score"] == score
+            assert run.log()[-1]["score"] == 1 - score
+            assert run.log()[-1]["gained"] == run.result["gained"]
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "MTL-Bandit-v0-synthetic" in page

@@ -24,6 +24,7 @@ def result(agent, seed, kind="training", **others):
     tasks = TASKS[kind]
     found: dict[str, Any] = {
         "env": ENVS[kind],
+        "kind": kind,
         "agent": agent,
         "seed": seed,
         "options": {"epochs": 3},

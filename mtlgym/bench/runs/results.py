@@ -4,6 +4,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,13 @@ class Finished:
         folder: where its files are.
         name: its name among the runs of its environment: the row's label or the agent, and the
             options that differ between those runs.
+        bandit: of a run on a vector of bandits, the index of the bandit that this one stands for.
     """
 
     result: dict[str, Any]
     folder: Path
     name: str
+    bandit: int | None = None
 
     @property
     def seed(self) -> int:
@@ -59,14 +62,46 @@ class Finished:
     def log(self) -> list[dict[str, Any]]:
         """The rows of its log; none, with a warning, if the file is missing or was changed."""
         path = self.folder / LOG
-        if not path.exists() or sha256(path.read_bytes()).hexdigest() != self.result["log_sha256"]:
+        rows = _read_log(path, self.result["log_sha256"])
+        if rows is None:
             warnings.warn(f"{path} is missing or damaged and left out", UserWarning, stacklevel=2)
             return []
-        return jsonl.read(path)
+        if self.bandit is None:
+            return rows
+        return [
+            {
+                **{key: value for key, value in row.items() if key != "mean_scores"},
+                "score": 1.0 - row["mean_scores"][self.bandit],
+                "gained": row["gained"][self.bandit],
+            }
+            for row in rows
+        ]
+
+    def bandits(self) -> "list[Finished]":
+        """A run a bandit, of a run on a vector of bandits; of another run, itself alone."""
+        if self.result["kind"] != "bandits":
+            return [self]
+        dropped = ("bandits", "bandits_results", "distributions")
+        shared = {key: value for key, value in self.result.items() if key not in dropped}
+        return [
+            replace(
+                self,
+                result={
+                    **shared,
+                    "kind": "bandit",
+                    "oracle": each["oracle"],
+                    "seed": each["seed"],
+                    "test": {"score": each["score"]},
+                    "gained": each["gained"],
+                },
+                bandit=index,
+            )
+            for index, each in enumerate(self.result["bandits_results"])
+        ]
 
 
 def read_finished(out: Path, env: str = "*") -> list[Finished]:
-    """The finished runs of a folder, by environment, name and seed.
+    """The finished runs of a folder, by environment, name and seed; one for each of many bandits.
 
     Unfinished runs are left out; damaged ones too, with a warning.
 
@@ -76,7 +111,8 @@ def read_finished(out: Path, env: str = "*") -> list[Finished]:
     """
     found = [run for cells in out.glob(f"{env}/{CELLS}") for run in in_cells(cells)]
     measured = [run for run in found if "test" in run.result]  # not those of a search
-    return sorted(_named(measured), key=lambda run: (run.result["env"], run.name, run.seed))
+    runs = [each for run in _named(measured) for each in run.bandits()]
+    return sorted(runs, key=lambda run: (run.result["env"], run.name, run.seed))
 
 
 def read_results(out: Path, env: str) -> list[dict[str, Any]]:
@@ -95,6 +131,14 @@ def in_cells(folder: Path) -> Iterator[Finished]:
             warnings.warn(f"{error}; it is left out", UserWarning, stacklevel=2)
             continue
         yield Finished(result, path.parent, Cell.of(result).name)
+
+
+@lru_cache(maxsize=8)  # runs on many bandits share a log
+def _read_log(path: Path, digest: str) -> list[dict[str, Any]] | None:
+    """The rows of the log; None if it is missing or has another SHA-256."""
+    if not path.exists() or sha256(path.read_bytes()).hexdigest() != digest:
+        return None
+    return jsonl.read(path)
 
 
 def _check(path: Path, result: Mapping[str, Any]) -> None:
