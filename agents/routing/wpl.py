@@ -15,7 +15,7 @@ from mtlgym.agents.routing.wpl_table import WPLSettings, WPLTable
 
 @dataclass(eq=False)
 class WPL:
-    """Climb towards what returns more than the policy does, slower near the ends.
+    """Move towards arms that return more than the policy, in smaller steps near 0 and 1.
 
     One table an agent, over depths and arms. With the average return Q(a) of each arm, each
     decision moves the policy pi of its agent and depth by
@@ -23,12 +23,12 @@ class WPL:
         pi(a) += learning_rate A(a) (pi(a) if A(a) < 0 else 1 - pi(a)),
         A(a) = Q(a) - sum_b pi(b) Q(b)
 
-    for every arm a, and projects it: clipped to [floor, 1], and what lies above the floor divided
-    by its sum. The return of a decision is the sum of the rewards from it to the end of its
-    episode, discounted by `gamma`; that of a truncated episode is cut. Decisions are learnt from
-    when their episode ends; those of one `learn` that share agent, depth and arm are averaged
-    as if they had come one by one, and the steps of those that share agent and depth are added up.
-    Arms that `info["action_mask"]` forbids are not drawn, and are left out of the sum and the step.
+    for every arm a, and projects it: clipped to [floor, 1], and the excess over the floor
+    divided by its sum. The return of a decision is the sum of the rewards from it to the end of its
+    episode, discounted by `gamma`; rewards after a truncation count as 0. The tables change when
+    an episode ends; decisions of one `learn` that share agent, depth and arm are averaged as if
+    they had come one by one, and the steps of those that share agent and depth are added up.
+    Arms that `info["action_mask"]` forbids are not drawn, and do not enter the sum and the step.
 
     Source: Rosenbaum, Klinger, Riemer (ICLR 2018), https://arxiv.org/abs/1711.01239, MARL:WPL,
     after Abdallah, Lesser (JAIR 33, 2008).
@@ -37,21 +37,21 @@ class WPL:
     that a scaled step drifts away from good arms (`variant="paper_trace"`: on a bandit of 8 arms
     to P(best) of about .001); and in that the scaling is Abdallah and Lesser's, not its reverse
     (`scaling="as_printed"`), with which policies of games end in a corner. The learning rate and
-    the average were not at hand.
+    the average are not published.
 
     Attributes:
         observation_space: the environment's: `Dict(value, task, depth)` or `Discrete`, or a vector
             of these. Vectors are reset by `AutoresetMode.NEXT_STEP` or `SAME_STEP`, not `DISABLED`.
         action_space: `Discrete(arms)`, or `MultiDiscrete([arms] * rows)`.
         seed: seed of its random generators; None takes fresh entropy.
-        learning_rate: size of a step, per unit of return, at least 0. A policy that has made up its
-            mind hardly tries anything else, so where rewards are noisy and the best route stays
-            the same, slow is safe: in simulations, of 300 hidden routes of three blocks out of six
+        learning_rate: size of a step, per unit of return, at least 0. A policy close
+            to 0 or 1 hardly explores, so small rates are safer where rewards are noisy and the best
+            route does not change: in simulations of 300 hidden routes of three blocks out of six,
             .003 found 99 % in 20,000 decisions each, .01 90 %, .03 63 % and .1 half. The default
-            follows networks in training, where blocks that all tasks train for long learn little.
+            is for networks in training, where blocks that all tasks train for long learn little.
         value_step: least weight of a new return in the average, in [0, 1]. The average is plain
-            until 1 / value_step returns are in it, and then forgets, as what a route returns
-            changes while the blocks are trained; 0 keeps it plain.
+            for the first 1 / value_step returns, and then exponential, as the returns of a route
+            change while the blocks are trained; 0 keeps it plain.
         floor: least probability of an arm, in [0, 1 / arms].
         gamma: discount, in [0, 1].
         scaling: "weighted" or "as_printed".

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-# Settings that only define a policy\'s start: states may differ in them.
+# Settings that only define a policy's start: states may differ in them.
 STARTS = ("log", "tasks")
 
 
