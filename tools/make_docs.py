@@ -1,4 +1,4 @@
-"""Write docs/envs, a page an id, from the registry; --check sees that they are current."""
+"""Write docs/envs, one page per id, from the registry; --check verifies that they are current."""
 
 import sys
 import warnings
@@ -22,46 +22,46 @@ from mtlgym.record import Record
 
 METHODS = """# Loss-balancing methods
 
-Each works as an agent (`mtlgym train --agent NAME`, `mtlgym.agents.make(NAME, ...)`) and in a loop
-of one's own (`mtlgym.Balancer(NAME)`). An environment for it is made with the options that
-`mtlgym.agents.environment_options(NAME)` gives: weights as actions, under the method's own
-transform; `mtlgym train` and `mtlgym bench` do so by themselves. Settings follow a colon:
+Each works as an agent (`mtlgym train --agent NAME`, `mtlgym.agents.make(NAME, ...)`) and in your
+own training loop (`mtlgym.Balancer(NAME)`). An environment for it is made with the options that
+`mtlgym.agents.environment_options(NAME)` returns: weights as actions, under the method's own
+transform; `mtlgym train` and `mtlgym bench` set them automatically. Settings follow a colon:
 `dwa:temperature=1.5,window=25`. With `+si`, the weights of equal, fixed, rlw or dwa multiply the
 losses' logarithms: `rlw+si`."""
 GRADIENTS = """# Gradient-balancing methods
 
-Each maps the tasks' gradients g_t, the rows of G, to one direction: through weights w that it makes
-of the Gramian K = G G^T, or from G itself. Four ways to use one:
+Each maps the tasks' gradients g_t, the rows of G, to one direction: through weights w that it
+computes from the Gramian K = G G^T, or from G itself. There are four ways to use one:
 
 - under the weights of an agent, in an environment: `gym.make(id, aggregator="nash")`;
-- as an agent by its name, alone or with a loss method or IGBv2 on top, whose weighted terms are
-  then what the gradients are of (Dai, Fei, Lu, UAI 2023, Algorithm 3):
+- as an agent by its name, alone or combined with a loss method or IGBv2; the gradients are then
+  those of the weighted losses (Dai, Fei, Lu, UAI 2023, Algorithm 3):
   `mtlgym bench --agents nash igbv1+nash igbv2+cagrad:c=0.4`;
-- in a loop of one's own: `mtlgym.Balancer("igbv1+nash", shared=model.trunk, heads=model.heads)`;
+- in your own training loop: `mtlgym.Balancer("igbv1+nash", shared=model.trunk, heads=model.heads)`;
 - on a matrix: `mtlgym.balancing.aggregate("mgda", jacobian)`.
 
-Settings follow a colon: `cagrad:c=0.4,rescale=true`. Any aggregator of TorchJD plugs in as
+Settings follow a colon: `cagrad:c=0.4,rescale=true`. Any aggregator of TorchJD can be used as
 `torchjd:NAME` (`pip install "mtlgym[torchjd]"`). Parameters that are not shared are trained on the
-losses times w (`weighted`) or as they are (`unit`); each method has the default of its paper's
-code, and `head_weighting` overrides it.
+losses times w (`weighted`) or on the losses alone (`unit`); each method has the default of its
+paper's code, and `head_weighting` overrides it.
 
-Nash-MTL makes its direction from the gradients' directions alone, whatever their lengths, and
-IMTL-G does up to a common factor. So weights that an agent or a loss method puts on the losses
+Nash-MTL computes its direction from the gradients' directions alone, whatever their lengths, and
+IMTL-G does so up to a common factor. So weights that an agent or a loss method puts on the losses
 cancel under Nash-MTL, in the trunk and, with `weighted`, in the heads: in exact arithmetic,
 `igbv1+nash` trains as `nash` does."""
-STRATEGY = """## How the tasks' gradients are made
+STRATEGY = """## How the tasks' gradients are computed
 
 The option `jacobian` of an environment and `strategy` of a `Balancer`. `auto` times the exact ones
-in the first step and keeps the fastest; they differ in rounding, so a run that must be repeated bit
-for bit names one. "heads" means: one backward pass through all heads first, then the trunk alone.
-The same figures for a model of yours: `benchmarks/gradient_step.py`."""
+in the first step and keeps the fastest; they differ in rounding, so a run that must be
+bit-identical when repeated names one. "heads" means: one backward pass through all heads first,
+then the trunk alone. `benchmarks/gradient_step.py` measures them."""
 RECORDS = """# Records
 
-What rewards and features see of a training. A reward is a function of the records before and after
-a step, given as `gym.make(id, reward=function)`; a function that reads `base_losses` or `retrained`
-says so by an attribute `needs_base_losses = True` or `needs_same_batch = True`. A feature is a
-function of one record that gives one number a task, a row in
-`mtlgym.envs.training.observations.FEATURES`. Neither may change the record."""
+A record is what rewards and features know of a training. A reward is a function of the records
+before and after a step, passed as `gym.make(id, reward=function)`; a function that reads
+`base_losses` or `retrained` declares it by an attribute `needs_base_losses = True` or
+`needs_same_batch = True`. A feature is a function of one record that returns one number per task,
+a row in `mtlgym.envs.training.observations.FEATURES`. Neither may change the record."""
 FOLDER = Path(__file__).parents[1] / "docs" / "envs"
 
 
@@ -104,7 +104,7 @@ def gradients() -> str:
 
 
 def records() -> str:
-    """The page of what a reward or feature of one's own may read."""
+    """The page of the record, which rewards and features may read."""
     rows = [(f"`{name}`", text) for name, text in described(Record, "Attributes").items()]
     return RECORDS + "\n\n" + table(("field", "what it is"), rows) + "\n"
 
