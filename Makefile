@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: test demo docs clean
+.PHONY: test lint types pages wheel demo docs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
@@ -11,12 +11,21 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 test: $(VENV)/.installed
+	$(MAKE) --jobs 2 types pages wheel lint  # the longest first
+	$(BIN)/pytest -q -n 2 --dist worksteal
+
+lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
 	$(BIN)/mypy
+
+pages: $(VENV)/.installed
 	$(BIN)/python tools/make_docs.py --check
+
+wheel: $(VENV)/.installed
 	$(BIN)/python tools/check_wheel.py
-	$(BIN)/pytest -q -n 2 --dist worksteal
 
 demo: $(VENV)/.installed
 	$(BIN)/mtlgym bench --env MTL-QM9-Mini-v0 --agents igbv2 igbv1 equal uw rlw --seeds 0 \

@@ -1,9 +1,9 @@
-"""The step rates of the bandit's two forms beside Gymnasium's CartPole, resets included.
+"""Compare the step rates of the bandit's two forms with Gymnasium's CartPole, resets included.
 
     OMP_NUM_THREADS=1 python benchmarks/bandit_speed.py [--rounds 9] [--seconds 0.5]
 
-Each pair runs in one process, round about round; the rates are medians over rounds, in steps of one
-environment a second, and so is the ratio, of the rates of a round. Both have the same wrappers.
+Each pair runs in one process, in alternating rounds. The rates, in steps of one environment per
+second, and their ratios in a round are medians over rounds. Both have the same wrappers.
 Episodes of the bandit have 10,000 steps; CartPole's, under random actions, about 22.
 """
 

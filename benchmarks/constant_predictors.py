@@ -1,9 +1,9 @@
-"""What a network must beat on rooms: predictions that do not look at the image.
+"""Metrics of predictions that do not depend on the image: what a network must exceed on rooms.
 
     python benchmarks/constant_predictors.py [--env MTL-Rooms-v0]
 
 From the training split: the most frequent class, the median depth and the mean normal, once for
-all pixels together and once for each pixel's place. Prints the metrics on the test split.
+all pixels together and once for each pixel position. Prints the metrics on the test split.
 """
 
 from dataclasses import dataclass

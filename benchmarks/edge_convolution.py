@@ -4,7 +4,7 @@
 
 Molecules have 9 to 27 atoms, 18 in the mean as in QM9, random features, and an edge between any two
 atoms. A step is forward, mean squared error, backward and Adam. Times are medians of steps that
-alternate between both variants in one process. Memory is the peak resident size of one process a
+alternate between both variants in one process. Memory is the peak resident size of one process per
 variant (`ru_maxrss`) during its first step, less that size just before the step.
 """
 

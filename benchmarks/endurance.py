@@ -1,11 +1,11 @@
-"""What 10,000 resets and 10,000 steps of every id leave behind, in memory and in objects.
+"""Growth of memory and of the number of objects over 10,000 resets and 10,000 steps of every id.
 
     python benchmarks/endurance.py [--ids MTL-Bandit-v0 ...] [--count 10000] [--vector]
 
-Each id runs in a process of its own, with the smallest network that its options allow. The resets
-have a seed each, so that each builds a network. After a tenth of each as a warm-up, the resident
+Each id runs in a process of its own, with the smallest network that its options allow. Every reset
+has a seed of its own and so builds a network. After a tenth of each as a warm-up, the resident
 memory and the objects that the garbage collector knows are taken before and after the rest. Nothing
-should grow with the count: a leak of one array or tensor a call would show as 10,000 objects or
+should grow with the count: a leak of one array or tensor per call would show as 10,000 objects or
 tens of megabytes.
 """
 

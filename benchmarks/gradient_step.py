@@ -1,4 +1,4 @@
-"""What a step of each gradient method costs over one of equal weights (T), and torchjd's over ours.
+"""The cost of a step of each gradient method relative to equal weights (T), for mtlgym and torchjd.
 
     python benchmarks/gradient_step.py --models segnet qm9 qm9_mini mlp --methods nash mgda
 

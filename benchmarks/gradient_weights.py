@@ -1,8 +1,8 @@
-"""The time that gradient methods take from the Gramian to the weights, beside TorchJD's.
+"""The time that gradient methods take from the Gramian to the weights, compared with TorchJD's.
 
     OMP_NUM_THREADS=1 python benchmarks/gradient_weights.py [--tasks 3 11 40] [--cases 30]
 
-Both get the same Gramians in one process, case about case; the times are medians, in milliseconds.
+Both get the same Gramians in one process, in alternation; the times are medians, in milliseconds.
 The residuals are the worst violations of each method's published conditions of optimality, over
 the direction's length, as the tests define them: of gradients of about the same norm (alike), and
 of gradients whose norms spread over 12 orders of magnitude (spread). `inf` is a direction of zero

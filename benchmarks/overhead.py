@@ -1,11 +1,11 @@
-"""What an environment costs over the same training as a plain torch loop.
+"""The overhead of an environment over the same training as a plain torch loop.
 
     python benchmarks/overhead.py [--env MTL-QM9-Mini-v0] [--steps 300]
 
 Both trainings run in one process, in turns of 25 steps, on the same batches with equal weights of
 the log losses; validation is off. Prints the medians of a step and their ratio. Turns of one step
 would be unfair: an environment keeps the activations of the pending batch from one step to the
-next, and the other loop would throw them out of the processor's cache in between.
+next, and the other loop would evict them from the processor's cache in between.
 """
 
 import time

@@ -3,9 +3,9 @@
     python benchmarks/relative_time.py --agents igbv2 igbv1 uw [--env MTL-QM9-Mini-v0]
     python benchmarks/relative_time.py --agents igbv2 --env MTL-QM9-v0 --steps 150 --full-buffer
 
-All trainings run in one process, step about step; a step counts the agent's acting and learning.
-Whole episodes by default. With `--steps`, that many steps; with `--full-buffer` too, IGBv2 acts and
-trains from the first step with a full replay buffer, which is as much as it ever costs.
+All trainings run in one process, in alternating steps; a step includes acting and learning.
+By default whole episodes. With `--steps`, that many steps; with `--full-buffer` too, IGBv2 acts and
+trains from the first step with a full replay buffer, which is its maximal cost.
 """
 
 import time

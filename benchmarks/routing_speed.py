@@ -1,4 +1,4 @@
-"""What routing a minibatch at once gains, and what a step costs with more and more blocks.
+"""The speed of routing a whole minibatch, and the cost of a step by the number of blocks.
 
     OMP_NUM_THREADS=1 python benchmarks/routing_speed.py [--rounds 5] [--seconds 2.0]
 

@@ -1,4 +1,4 @@
-"""Time what IGBv2 adds to a training: python benchmarks/sac_update.py [TASKS]."""
+"""Time that IGBv2 adds to a training: python benchmarks/sac_update.py [TASKS]."""
 
 import statistics
 import sys

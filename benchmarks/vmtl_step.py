@@ -1,4 +1,4 @@
-"""What a training step of variational multi-task learning costs: over bMTL's, by size, over loops.
+"""The cost of a training step of variational multi-task learning, by model, size and method.
 
     OMP_NUM_THREADS=1 python benchmarks/vmtl_step.py [--rounds 5] [--seconds 0.5] [--width 1280]
 

@@ -1,4 +1,4 @@
-"""Make an environment, weigh its tasks at random, see how the model does."""
+"""Make an environment, weigh its tasks at random, and evaluate the model."""
 
 import gymnasium as gym
 

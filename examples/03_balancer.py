@@ -1,4 +1,4 @@
-"""Balance the losses of a training loop of one's own; no environment is involved."""
+"""Balance the losses of a training loop of your own; no environment is involved."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Choose the next task instead of weighing all; the reward is what the step gained."""
+"""Choose the next task instead of weighing all; the reward is the prediction gain of the step."""
 
 import gymnasium as gym
 

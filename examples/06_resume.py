@@ -1,4 +1,4 @@
-"""Save a training, continue it elsewhere: bit-identical to one that was never stopped."""
+"""Save a training and continue it: the result is bit-identical to an uninterrupted one."""
 
 import tempfile
 from pathlib import Path

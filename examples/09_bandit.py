@@ -1,4 +1,4 @@
-"""Sixty-four bandits at once: how much of the oracle's score Exp3.S and Resting reach."""
+"""Run 64 bandits at once, and compare Exp3.S and Resting with the oracle's score."""
 
 import gymnasium as gym
 import numpy as np

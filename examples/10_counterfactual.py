@@ -1,4 +1,4 @@
-"""Log a run's decisions, then value other policies by that log, and find a better one."""
+"""Log a run's decisions, evaluate other policies from that log, and search for a better one."""
 
 from pathlib import Path
 

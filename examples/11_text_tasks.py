@@ -1,4 +1,4 @@
-"""Choose the next text task by Exp3.S, and see which tasks it came to prefer."""
+"""Choose the next text task by Exp3.S, and print which tasks it prefers."""
 
 import gymnasium as gym
 

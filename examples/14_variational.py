@@ -1,4 +1,4 @@
-"""Tell emoji of four artists apart from few labels, and say how sure each prediction is."""
+"""Classify emoji of four artists from few labels, with the uncertainty of each prediction."""
 
 import gymnasium as gym
 import numpy as np

@@ -2,7 +2,7 @@
 
     torchrun --nproc_per_node 2 examples/15_data_parallel.py
 
-Started by plain python it is one process, which gives the same but for rounding.
+Without torchrun it runs in one process, with the same results up to rounding.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Learn to weigh tasks, keep the policy, and train a model of one's own with it."""
+"""Learn to weigh tasks, save the policy, and train a model of your own with it."""
 
 import tempfile
 from pathlib import Path

@@ -22,7 +22,7 @@ r"""Build the data that ship with mtlgym from public packages.
     python tools/build_embedded_data.py fashion dataset-fashion-mnist_*.deb
 
 The sources' SHA-256s are checked, and the same sources give the same file (emoji_features: with the
-same build of torch and kind of processor). What is made is entered with its origin in
+same build of torch and kind of processor). Every file is entered with its origin in the
 checksums.json beside it.
 """
 

@@ -1,4 +1,4 @@
-"""Build the wheel, unpack it elsewhere, and see that the package works from there."""
+"""Build the wheel, unpack it elsewhere, and check that the package works from there."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Write docs/envs, a page an id, from the registry; --check sees that they are current."""
+"""Write docs/envs, one page per id, from the registry; --check verifies that they are current."""
 
 import sys
 import warnings
@@ -57,11 +57,11 @@ repeatable bit for bit. "heads" means: one backward pass through all heads first
 alone. To measure them on your own model: `benchmarks/gradient_step.py`."""
 RECORDS = """# Records
 
-What rewards and features see of a training. A reward is a function of the records before and after
-a step, given as `gym.make(id, reward=function)`; a function that reads `base_losses` or `retrained`
-says so by an attribute `needs_base_losses = True` or `needs_same_batch = True`. A feature is a
-function of one record that gives one number a task, a row in
-`mtlgym.envs.training.observations.FEATURES`. Neither may change the record."""
+A record is what rewards and features know of a training. A reward is a function of the records
+before and after a step, passed as `gym.make(id, reward=function)`; a function that reads
+`base_losses` or `retrained` declares it by an attribute `needs_base_losses = True` or
+`needs_same_batch = True`. A feature is a function of one record that returns one number per task,
+a row in `mtlgym.envs.training.observations.FEATURES`. Neither may change the record."""
 FOLDER = Path(__file__).parents[1] / "docs" / "envs"
 
 
@@ -104,7 +104,7 @@ def gradients() -> str:
 
 
 def records() -> str:
-    """The page of what a reward or feature of one's own may read."""
+    """The page of the record, which rewards and features may read."""
     rows = [(f"`{name}`", text) for name, text in described(Record, "Attributes").items()]
     return RECORDS + "\n\n" + table(("field", "what it is"), rows) + "\n"
 

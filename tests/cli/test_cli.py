@@ -11,6 +11,7 @@ from mtlgym.report.run_tables import RESULTS
 ENV = "MTL-QM9-Mini-v0"
 TINY = ["--set", "batch_size=250", "steps=8", "scheduler=constant", "validate_steps=4"]
 TINY += ["dim=4", "edge_hidden=2"]
+FEW = [*TINY, 'tasks=["mu","homo","cv"]']  # so that there is less to plot
 
 
 def test_list_names_every_id(capsys):
@@ -32,14 +33,14 @@ def test_train_writes_a_result_and_is_not_run_twice(tmp_path, capsys):
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_bench_writes_results_tables_and_plots(jobs, tmp_path, capsys):
     arguments = ["bench", "--env", ENV, "--agents", "equal", "uw", "--seeds", "0", "1"]
-    assert main([*arguments, "--jobs", jobs, "--out", str(tmp_path), *TINY]) == 0
+    assert main([*arguments, "--jobs", jobs, "--out", str(tmp_path), *FEW]) == 0
     assert "uw" in capsys.readouterr().out
     folder = tmp_path / ENV
     assert len((folder / RESULTS).read_text().splitlines()) == 4
     pictures = ("learning-curves.png", "weights.png", "trade-off.png")
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     assert "[meV]" in (folder / "table.md").read_text()
-    assert main(["bench", "--env", ENV, "--agents", "gls", "--out", str(tmp_path), *TINY]) == 0
+    assert main(["bench", "--env", ENV, "--agents", "gls", "--out", str(tmp_path), *FEW]) == 0
     table = (folder / "table.csv").read_text()  # what was finished before is still in it
     assert all(f",{agent}," in table for agent in ("equal", "uw", "gls"))
 

@@ -23,14 +23,7 @@ from mtlgym.bench.runs.execution import Execution
 from mtlgym.bench.runs.factory import make
 from mtlgym.io import checked_json, checkpoint
 
-MOLECULES = {
-    "batch_size": 100,
-    "steps": 16,
-    "scheduler": "constant",
-    "validate_steps": 8,
-    "dim": 4,
-    "edge_hidden": 2,
-}
+MOLECULES = {"batch_size": 500, "epochs": 1, "base_epoch": 1, "dim": 4, "edge_hidden": 2}
 SAC = "igbv2:update_epoch=1,use_epoch=1,update_every=4,updates=1,batch_size=8"
 CELLS = [
     Cell("MTL-QM9-Mini-v0", SAC, 0, MOLECULES),

@@ -202,7 +202,7 @@ def test_stable_baselines3_trains_on_the_vector_form_through_the_adapter(algorit
     assert env.env.router.trainer.updates >= 2
 
 
-def learn(architecture, agent_of, updates=600):
+def learn(architecture, agent_of, updates=400):
     env = make(rows=32, flipped=(False, True, False, True), architecture=architecture, lr=0.1)
     observation, info = env.reset(seed=0)
     agent = agent_of(env.observation_space, env.action_space)
