@@ -319,7 +319,7 @@ class Update:
         self.optimizer = training.make_optimizer(model.parameters())
         balancing = training.balance.aggregation(model, group)
         self.aggregation = balancing[0] if balancing else None
-        self._tap = balancing[1] if balancing else None
+        self._hooks = balancing[1] if balancing else None
         self.skipped: Tensor | None = None
         self._model = model
         self._group = group
@@ -333,9 +333,9 @@ class Update:
 
         A compiled model gets no hooks, as they would have it compiled again.
         """
-        if self._tap is None or self._compiled:
+        if self._hooks is None or self._compiled:
             return nullcontext()
-        return self._tap.attached()
+        return self._hooks.attached()
 
     def backward(self, losses: Tensor, weights: Tensor, *, joint: bool) -> None:
         """Compute every `.grad`; `joint` is whether these are the losses of all tasks.

@@ -64,7 +64,7 @@ class Balance:
             return None
         trunk, heads = model.trunk, model.heads
         assert isinstance(trunk, nn.Module)
-        tap = TrunkHooks(trunk, list(heads) if isinstance(heads, nn.ModuleList) else ())
+        hooks = TrunkHooks(trunk, list(heads) if isinstance(heads, nn.ModuleList) else ())
         shared = [parameter for parameter in trunk.parameters() if parameter.requires_grad]
         if not shared:
             raise ValueError(
@@ -74,12 +74,12 @@ class Balance:
         aggregation = Aggregation(
             gradient_method(self.aggregator),
             shared,
-            hooks=tap,
+            hooks=hooks,
             strategy=self.jacobian,
             head_weighting=self.head_weighting,
             group=group,
         )
-        return aggregation, tap
+        return aggregation, hooks
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ def test_the_graph_of_a_step_is_let_go():
     learner = env.episode.learner
     learner.train(torch.ones(3))
     assert not learner._pending[1].requires_grad
-    assert learner.update._tap.features is None
+    assert learner.update._hooks.features is None
 
 
 def test_evaluation_and_copies_are_not_disturbed_by_the_tap():
