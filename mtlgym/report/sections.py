@@ -7,6 +7,7 @@ from typing import Any
 
 from mtlgym.bench.runs.results import Finished
 from mtlgym.io.names import folder_name
+from mtlgym.presets.environments import preset
 
 EQUAL = "equal"  # the agent of equal weights
 REFERENCES = (EQUAL, "uniform")  # agents that others are compared with; the first that was run
@@ -69,7 +70,8 @@ class Section:
     @property
     def kind(self) -> str:
         """The kind of environment: `training`, `routing` or `bandit`."""
-        return self.results[0]["kind"]
+        first = self.results[0]
+        return first.get("kind") or preset(first["env"]).kind
 
     @property
     def title(self) -> str:
