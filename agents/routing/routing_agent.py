@@ -8,6 +8,8 @@ An agent is a dataclass of hyper-parameters, whose methods `act`, `greedy`, `dis
     _policy(decisions): the distribution that arms are drawn from, (N, arms);
     _scores(decisions): scores of the arms, (N, arms), of which `greedy` takes the largest;
     _update(transitions): the learning rule.
+
+A new agent is a file beside this one, and a row in `AGENTS` of `mtlgym.agents`.
 """
 
 from dataclasses import dataclass, replace

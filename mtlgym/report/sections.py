@@ -7,7 +7,7 @@ from typing import Any
 
 from mtlgym.bench.runs.results import Finished
 from mtlgym.io.names import folder_name
-from mtlgym.presets.environments import preset
+from mtlgym.presets.environments import presets
 
 EQUAL = "equal"  # the agent of equal weights
 REFERENCES = (EQUAL, "uniform")  # agents that others are compared with; the first that was run
@@ -71,7 +71,10 @@ class Section:
     def kind(self) -> str:
         """The kind of environment: `training`, `routing` or `bandit`."""
         first = self.results[0]
-        return first.get("kind") or preset(first["env"]).kind
+        if "kind" in first:
+            return first["kind"]
+        known = presets().get(first["env"])  # results of earlier versions have no kind
+        return known.kind if known else "training"
 
     @property
     def title(self) -> str:

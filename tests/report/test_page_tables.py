@@ -128,3 +128,11 @@ def test_texts_of_others_are_made_fit_for_where_they_go():
     assert in_figure("_a $x$") == " _a \\$x\\$"
     assert len(in_figure("x" * 500)) < 40
     assert [in_spreadsheet(t) for t in ("=1+1", "@a", "uw")] == ["'=1+1", "'@a", "uw"]
+
+
+def test_a_result_of_an_id_that_is_not_registered_here_keeps_its_kind():
+    runs = runs_of(["equal", "uw"], env="MTL-Elsewhere-v0")
+    for kind, shown in (({"kind": "routing"}, "routing"), ({}, "training")):
+        results = [{k: v for k, v in run.items() if k != "kind"} | kind for run in runs]
+        (section,) = sectioned(*results)
+        assert section.kind == shown

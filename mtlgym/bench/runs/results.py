@@ -12,7 +12,6 @@ from typing import Any
 from mtlgym import __version__
 from mtlgym.bench.runs.cell import CELLS, LOG, RESULT, Cell
 from mtlgym.io import checked_json, jsonl
-from mtlgym.presets.environments import preset
 
 LAYOUT: Mapping[str, Any] = {  # keys that every result has
     "env": str,
@@ -79,7 +78,7 @@ class Finished:
 
     def bandits(self) -> "list[Finished]":
         """A run a bandit, of a run on a vector of bandits; of another run, itself alone."""
-        if self.result["kind"] != "bandits":
+        if self.result.get("kind") != "bandits":
             return [self]
         dropped = ("bandits", "bandits_results", "distributions")
         shared = {key: value for key, value in self.result.items() if key not in dropped}
@@ -126,7 +125,6 @@ def in_cells(folder: Path) -> Iterator[Finished]:
         try:
             result = checked_json.read(path)
             _check(path, result)
-            result.setdefault("kind", preset(result["env"]).kind)  # earlier results have none
         except ValueError as error:
             warnings.warn(f"{error}; it is left out", UserWarning, stacklevel=2)
             continue

@@ -1,6 +1,7 @@
 """NYUv2 with one `.npy` file for each array: `{train,val}/{image,label,depth,normal}/{i}.npy`.
 
-This is the layout of the preprocessed set of Liu, Johns, Davison (CVPR 2019).
+This is the layout of the preprocessed set of Liu, Johns, Davison (CVPR 2019). Parquet files
+of the Hugging Face hub are read by `hub.py`.
 """
 
 import hashlib
